@@ -1,0 +1,181 @@
+public import Primitives
+public import Service
+import TaskLedger
+
+/// Answer of `GET /api/tasks/{id}`. Every member is always there, null if it does not apply; in listings `payload` and
+/// `result` are left out, since a page of them could be a gigabyte.
+public struct TaskDocument: Hashable, Sendable, Decodable {
+    public struct Retry: Hashable, Sendable, Decodable {
+        /// `exponential`, `linear`, `fixed` or `none`.
+        public var backoff: String
+        /// Seconds.
+        public var base: Double
+        /// Seconds.
+        public var max: Double
+        /// 0...1
+        public var jitter: Double
+    }
+
+    public struct Failure: Hashable, Sendable, Decodable {
+        public var type: String
+        public var message: String
+        public var isRetryable: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case type, message
+            case isRetryable = "retryable"
+        }
+    }
+
+    public var id: TaskID
+    /// `scheduled`, `blocked`, `pending`, `processing`, `completed`, `failed`, `cancelled` or `expired`.
+    public var status: String
+    public var taskType: String
+    public var queue: String
+    /// 1...10
+    public var priority: Int
+    /// The owner: the node that decides about the task.
+    public var node: String?
+    /// Attempts that began.
+    public var attempt: UInt32
+    public var interruptions: UInt32
+    public var maxRetries: Int
+    public var retry: Retry
+    /// Seconds that one attempt may take.
+    public var timeout: Double
+    /// `at_least_once` or `at_most_once`.
+    public var delivery: String
+    /// Seconds.
+    public var resultTTL: Double
+    public var metadata: [String: String]
+    public var createdAt: Timestamp
+    /// When a scheduled task is due.
+    public var runAt: Timestamp?
+    public var expiresAt: Timestamp?
+    public var startedAt: Timestamp?
+    public var finishedAt: Timestamp?
+    /// The node that runs, or ran, the last attempt.
+    public var worker: String?
+    /// The same, if it is not the owner.
+    public var stolenBy: String?
+    public var isCancelRequested: Bool
+    public var duplicatesDiscarded: UInt32
+    public var error: Failure?
+    public var payload: RawJSON?
+    public var result: RawJSON?
+
+    enum CodingKeys: String, CodingKey {
+        case id, status, queue, priority, node, attempt, interruptions, retry, timeout, delivery, metadata, worker,
+            error
+        case payload, result
+        case taskType = "task_type"
+        case maxRetries = "max_retries"
+        case resultTTL = "result_ttl"
+        case createdAt = "created_at"
+        case runAt = "run_at"
+        case expiresAt = "expires_at"
+        case startedAt = "started_at"
+        case finishedAt = "finished_at"
+        case stolenBy = "stolen_by"
+        case isCancelRequested = "cancel_requested"
+        case duplicatesDiscarded = "duplicates_discarded"
+    }
+
+    /// - Parameter isSummary: without payload and result, for a listing.
+    public init(_ task: TaskSnapshot, isSummary: Bool = false) {
+        let spec = task.spec
+        id = task.id
+        status = task.status.name
+        taskType = spec.type
+        queue = spec.queue
+        priority = Int(spec.priority.rawValue)
+        node = task.owner?.rawValue
+        attempt = task.attempt
+        interruptions = task.interruptions
+        maxRetries = Int(spec.retry.maxRetries)
+        retry = Retry(spec.retry)
+        timeout = Double(spec.timeout) / 1000
+        delivery = spec.delivery.name
+        resultTTL = Double(spec.resultTTL) / 1000
+        metadata = Dictionary(spec.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        createdAt = task.createdAt
+        runAt = task.dueAt
+        expiresAt = spec.expiry.map { Timestamp(milliseconds: task.createdAt.milliseconds &+ Int64(clamping: $0)) }
+        startedAt = task.startedAt
+        finishedAt = task.finishedAt
+        worker = task.worker?.rawValue
+        stolenBy = task.stolenBy?.rawValue
+        isCancelRequested = task.isCancelRequested
+        duplicatesDiscarded = task.duplicatesDiscarded
+        error = task.failure.map {
+            Failure(type: $0.type, message: $0.message, isRetryable: $0.isRetryable)
+        }
+        payload = isSummary ? nil : RawJSON(spec.payload)
+        result = isSummary ? nil : task.result.map { RawJSON($0) }
+    }
+}
+
+extension TaskDocument: JSONWritable {
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.id, id)
+            object.put(.status, status)
+            object.put(.taskType, taskType)
+            object.put(.queue, queue)
+            object.put(.priority, priority)
+            object.put(.node, node)
+            object.put(.attempt, attempt)
+            object.put(.interruptions, interruptions)
+            object.put(.createdAt, createdAt)
+            object.put(.runAt, runAt)
+            object.put(.startedAt, startedAt)
+            object.put(.finishedAt, finishedAt)
+            object.put(.expiresAt, expiresAt)
+            object.put(.worker, worker)
+            object.put(.stolenBy, stolenBy)
+            object.put(.maxRetries, maxRetries)
+            object.put(.retry, retry)
+            object.put(.timeout, timeout)
+            object.put(.delivery, delivery)
+            object.put(.resultTTL, resultTTL)
+            object.put(.metadata) { $0.object(metadata.sorted { $0.key < $1.key }) }
+            object.put(.isCancelRequested, isCancelRequested)
+            object.put(.duplicatesDiscarded, duplicatesDiscarded)
+            object.put(.error, error)
+            if let payload {
+                object.put(.payload, payload)
+                object.put(.result, result)
+            }
+        }
+    }
+}
+
+extension TaskDocument.Retry: JSONWritable {
+    private enum CodingKeys: String, CodingKey { case backoff, base, max, jitter }
+
+    init(_ policy: RetryPolicy) {
+        backoff = policy.backoff.name
+        base = Double(policy.base) / 1000
+        max = Double(policy.maximum) / 1000
+        jitter = Double(policy.jitter) / 1000
+    }
+
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.backoff, backoff)
+            object.put(.base, base)
+            object.put(.max, max)
+            object.put(.jitter, jitter)
+        }
+    }
+}
+
+extension TaskDocument.Failure: JSONWritable {
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.type, type)
+            object.put(.message, message)
+            object.put(.isRetryable, isRetryable)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+import APIModel
+import Foundation
+import Primitives
+
+/// What `status` prints: what the cluster says of itself, and what this machine knows of the processes that it started.
+struct StatusReport {
+    /// Nil: no node answered.
+    var cluster: ClusterDocument?
+    /// Nil: the cluster is not ours.
+    var local: ClusterState?
+    var now: Date = .now
+
+    /// 0 healthy, 1 degraded, 2 unreachable.
+    var exitCode: Int32 {
+        guard let cluster else { return 2 }
+        return cluster.isHealthy && absent.isEmpty ? 0 : 1
+    }
+
+    /// Started here, and not running.
+    private var absent: [ClusterState.Node] { local?.nodes.filter { $0.condition != .running } ?? [] }
+
+    func lines(isWide: Bool, terminal: Terminal) -> [String] {
+        let width = isWide ? nil : 80
+        var lines: [String] = []
+        if let cluster {
+            lines += head(cluster, terminal: terminal, width: width)
+            lines.append("")
+            lines += members(cluster, isWide: isWide).lines(width: width, terminal: terminal)
+        } else {
+            lines.append(terminal.paint("no node answers", .red))
+        }
+        if let local, !local.nodes.isEmpty, local.nodes.allSatisfy({ $0.process == nil }) {
+            lines.append("all \(local.nodes.count) nodes here are stopped: `./cluster up` starts them again")
+        } else if !absent.isEmpty {
+            lines.append("")
+            for node in absent {
+                let condition = terminal.paint(node.condition.text(at: now), .red)
+                lines.append("\(node.name) (here): \(condition); `./cluster \(remedy(node))` \(effect(node))")
+            }
+        }
+        return lines
+    }
+
+    private func remedy(_ node: ClusterState.Node) -> String {
+        if case .paused = node.condition { return "resume \(node.index)" }
+        return "restart \(node.index)"
+    }
+
+    private func effect(_ node: ClusterState.Node) -> String {
+        if case .paused = node.condition { return "lets it go on" }
+        return "starts it again"
+    }
+
+    private func head(_ cluster: ClusterDocument, terminal: Terminal, width: Int?) -> [String] {
+        let alive = cluster.members.count { $0.state == "alive" }
+        let total = cluster.members.count { $0.state != "left" }
+        let health = terminal.paint(cluster.status, cluster.isHealthy ? .green : .yellow)
+        let views = cluster.view.agree ? "all agree" : terminal.paint("members differ", .yellow)
+        let id = cluster.id.map { $0.prefix(8) } ?? "not founded"
+        // What a dead member last said of its load is in its heir's by now.
+        let present = cluster.members.filter { $0.state != "left" && $0.state != "dead" }
+        let open = present.reduce(0) { $0 + Int($1.load.open) }
+        let ready = present.reduce(0) { $0 + Int($1.load.ready) }
+        let completed = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.completed ?? 0) }
+        let failed = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.failed ?? 0) }
+        let lost = cluster.lost.map(String.init) ?? "unknown"
+        let outcome = "recovered \(cluster.recovered), lost \(lost)"
+        var lines = [
+            "cluster \(terminal.paint(cluster.name, .bold)) (\(id)): \(health), \(alive) of \(total) nodes alive, "
+                + "view \(cluster.view.number) (\(views))",
+            "tasks: \(compact(open)) open (\(compact(ready)) ready), \(compact(completed)) completed, \(compact(failed)) failed; "
+                + terminal.paint(outcome, cluster.lost == 0 ? nil : .red),
+            "copies of each task: \(copies(cluster, terminal)); results: \(registry(cluster, terminal))",
+        ]
+        for warning in cluster.warnings {
+            lines += wrapped("warning: " + warning, width: width).map { terminal.paint($0, .yellow) }
+        }
+        return lines
+    }
+
+    private func copies(_ cluster: ClusterDocument, _ terminal: Terminal) -> String {
+        let short = cluster.ledgers.filter { !$0.isFullyReplicated }.count
+        let unavailable = cluster.ledgers.filter { !$0.isAvailable }.count
+        if unavailable > 0 { return terminal.paint("\(unavailable) ledgers unavailable", .red) }
+        if short > 0 { return terminal.paint("fewer than \(cluster.view.copies) in \(short) ledgers", .yellow) }
+        return String(cluster.view.copies)
+    }
+
+    private func registry(_ cluster: ClusterDocument, _ terminal: Terminal) -> String {
+        let told = cluster.members.filter { $0.state == "alive" }.compactMap(\.registry.isConnected)
+        let unwritten = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.registry.unwrittenResults ?? 0) }
+        let waiting = unwritten == 0 ? "" : ", \(unwritten) to write"
+        if told.isEmpty { return "kept by the nodes" }
+        let connected = told.count { $0 }
+        if connected == told.count { return "in Redis" + waiting }
+        return terminal.paint("\(told.count - connected) of \(told.count) nodes without Redis\(waiting)", .yellow)
+    }
+
+    private func members(_ cluster: ClusterDocument, isWide: Bool) -> Table {
+        var table = Table(columns: [
+            .init(title: "node"), .init(title: "state"), .init(title: "role", rank: 4), .init(title: "http", rank: 1),
+            .init(title: "busy", isRightAligned: true), .init(title: "ready", isRightAligned: true),
+            .init(title: "open", isRightAligned: true), .init(title: "completed", isRightAligned: true),
+            .init(title: "stolen", isRightAligned: true, rank: 3), .init(title: "view", isRightAligned: true, rank: 2),
+        ])
+        if isWide {
+            table.columns += [
+                .init(title: "failed", isRightAligned: true), .init(title: "duplicates", isRightAligned: true),
+                .init(title: "gossip"), .init(title: "generation", isRightAligned: true),
+                .init(title: "age of data", isRightAligned: true),
+            ]
+        }
+        table.rows = cluster.members.map { row($0, isWide: isWide) }
+        return table
+    }
+
+    private func row(_ member: MemberDocument, isWide: Bool) -> [Table.Cell] {
+        let isAlive = member.state == "alive"
+        let since = now.timeIntervalSince1970 - Double(member.since.milliseconds) / 1000
+        let state = isAlive ? (member.load.isDraining ? "draining" : "alive") : "\(member.state) \(age(since))"
+        let colour: Terminal.Colour =
+            switch member.state {
+            case "alive": member.load.isDraining ? .yellow : .green
+            case "dead": .red
+            case "left": .grey
+            default: .yellow
+            }
+        let loopback = "127.0.0.1:"
+        let http =
+            !isWide && member.http.hasPrefix(loopback) ? String(member.http.dropFirst(loopback.count - 1)) : member.http
+        var cells: [Table.Cell] = [
+            Table.Cell(isWide ? member.name : clipped(member.name, 20)), Table.Cell(state, colour),
+            Table.Cell(member.isVoter ? "voter" : ""), Table.Cell(http),
+            Table.Cell("\(member.busy.map(String.init) ?? "?")/\(member.slots)"),
+            isAlive ? Table.Cell(member.load.ready) : "-", isAlive ? Table.Cell(member.load.open) : "-",
+            Table.Cell(member.completed), Table.Cell(member.stolen), Table.Cell(member.view.number),
+        ]
+        if isWide {
+            cells += [
+                Table.Cell(member.failed), Table.Cell(member.duplicatesDiscarded), Table.Cell(member.gossip),
+                Table.Cell(String(member.generation)), Table.Cell(age(member.dataAgeSeconds)),
+            ]
+        }
+        return cells
+    }
+}
+
+/// The text in lines of at most `width` characters, broken between words.
+func wrapped(_ text: String, width: Int?) -> [String] {
+    guard let width else { return [text] }
+    var lines = [""]
+    for word in text.split(separator: " ") {
+        let line = lines[lines.count - 1]
+        if line.isEmpty {
+            lines[lines.count - 1] = String(word)
+        } else if line.count + 1 + word.count <= width {
+            lines[lines.count - 1] = line + " " + word
+        } else {
+            lines.append("  " + word)
+        }
+    }
+    return lines
+}

@@ -1,0 +1,43 @@
+import HTTPAPI
+import Logging
+import Node
+import ServiceLifecycle
+import TaskHandlers
+
+/// Composes a node out of its settings, and runs it until it is told to leave.
+struct NodeRunner {
+    let settings: NodeSettings
+
+    func run() async throws {
+        var logger = Logger(label: "apus.\(settings.name)")
+        logger.logLevel = settings.logLevel
+        let node = try Node(
+            configuration(logger: logger), registry: settings.registry, handlers: BuiltinHandlers.all(), logger: logger)
+        let api = APIServer(service: node.service, address: settings.http, logger: logger)
+        // A group stops its services from the last to the first: the node hands over what it owns while HTTP still answers
+        // (it says that it drains), then HTTP finishes what it has begun. Only after that the node's loop ends.
+        let services: [any ServiceLifecycle.Service] = [api, NodeLife(node: node)]
+        let group = ServiceGroup(
+            configuration: .init(
+                services: services.map {
+                    .init(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                }, logger: logger))
+        do {
+            try await runUntilSignal(group, logger: logger)
+        } catch {
+            await node.stop()
+            throw error
+        }
+        await node.stop()
+    }
+
+    private func configuration(logger: Logger) -> NodeConfiguration {
+        NodeConfiguration(
+            name: settings.name, cluster: settings.cluster, http: settings.http, peer: settings.peer,
+            gossip: settings.gossip, advertise: settings.advertise, dataDirectory: settings.data,
+            workDirectory: settings.work, seeds: resolve(settings.seeds, logger: logger), slots: settings.slots,
+            maxQueued: settings.maxQueued)
+    }
+}

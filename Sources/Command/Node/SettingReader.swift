@@ -1,0 +1,98 @@
+import Primitives
+import Registry
+
+/// Turns the texts of `SettingSources` into values, and collects what is wrong with them. A wrong value reads as the
+/// standard one, so that reading goes on and every problem is told at once.
+struct SettingReader {
+    private let sources: SettingSources
+    private(set) var problems: [String]
+
+    init(_ sources: SettingSources) {
+        self.sources = sources
+        problems = sources.problems
+    }
+
+    mutating func complain(_ problem: String) { problems.append(problem) }
+
+    func isSaid(_ setting: NodeSetting) -> Bool { sources.values[setting] != nil }
+
+    mutating func value<Value>(
+        _ setting: NodeSetting, standard: Value, _ expected: String, _ parse: (String) -> Value?
+    ) -> Value {
+        guard let said = sources.values[setting] else { return standard }
+        if let value = parse(said.text) { return value }
+        complain("\(said.origin): `\(said.text)` is not \(expected)")
+        return standard
+    }
+
+    mutating func name() -> NodeName {
+        guard let standard = NodeName("node-1") else { preconditionFailure("node-1 is a name") }
+        return value(.name, standard: standard, "a name: 1 to 63 of a-z 0-9 . _ -, the first a letter or digit") {
+            NodeName($0)
+        }
+    }
+
+    mutating func number(_ setting: NodeSetting, standard: Int, in range: ClosedRange<Int>) -> Int {
+        value(setting, standard: standard, "a number from \(range.lowerBound) to \(range.upperBound)") { text in
+            Int(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// An address to listen on: `localhost` or digits, and a port.
+    mutating func listening(_ setting: NodeSetting, standard: Address) -> Address {
+        value(setting, standard: standard, "HOST:PORT with a numeric host (127.0.0.1:8000, [::1]:8000)") { text in
+            guard let address = Address(text), address.port > 0 else { return nil }
+            if address.host == "localhost" { return Address(host: "127.0.0.1", port: address.port) }
+            return isNumericHost(address.host) ? address : nil
+        }
+    }
+
+    mutating func numericHost(_ setting: NodeSetting, standard: String) -> String {
+        value(setting, standard: standard, "a numeric address, such as 10.0.0.7") { isNumericHost($0) ? $0 : nil }
+    }
+
+    mutating func folder(_ setting: NodeSetting, standard: String) -> String {
+        value(setting, standard: standard, "a path") { $0.isEmpty || $0.utf8.contains(0) ? nil : $0 }
+    }
+
+    mutating func registry() -> RedisURL? {
+        guard let said = sources.values[.registry] else { return nil }
+        do throws(RedisURL.Invalid) {
+            return try RedisURL(said.text)
+        } catch {
+            complain("\(said.origin): \(error)")
+            return nil
+        }
+    }
+
+    /// Values between commas; an empty text is an empty list.
+    mutating func list<Value>(_ setting: NodeSetting, _ expected: String, _ parse: (String) -> Value?) -> [Value] {
+        value(setting, standard: [], "a list of \(expected), separated by commas") { text in
+            var values: [Value] = []
+            for part in text.split(separator: ",") {
+                guard let value = parse(part.trimmed) else { return nil }
+                values.append(value)
+            }
+            return values
+        }
+    }
+
+    /// Settings whose names are known and whose machinery is not there yet: said, they are refused, never ignored.
+    mutating func refuseUnavailable() {
+        if let sync = sources.values[.sync], sync.text != "never" {
+            if ["always", "interval"].contains(sync.text) {
+                complain(
+                    "\(sync.origin): `\(sync.text)` is not available yet: ledgers are kept in memory, at the owner and its "
+                        + "backups, and no journal is written; say `never`, or leave it out")
+            } else {
+                complain("\(sync.origin): `\(sync.text)` is not one of always, interval, never")
+            }
+        }
+        if let split = sources.values[.onSplit] {
+            complain("\(split.origin): not available yet: there is nothing to choose between until a later version")
+        }
+        if let queues = sources.values[.queues] {
+            complain("\(queues.origin): not available yet: every node serves every queue")
+        }
+    }
+}

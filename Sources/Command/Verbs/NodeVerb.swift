@@ -1,0 +1,98 @@
+import ArgumentParser
+import Foundation
+
+struct NodeVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "node",
+        abstract: "Runs one node in the foreground, until SIGTERM or SIGINT.",
+        discussion: """
+            Every setting can be a flag (--max-queued), an environment variable (APUS_MAX_QUEUED), or a line in the file \
+            given with --config (max-queued = 1000000); a flag beats the environment, which beats the file. What is \
+            unknown or contradictory is refused. The first signal makes the node hand over what it has and leave; a \
+            second one ends it at once.
+            """)
+
+    @Option(help: "Unique in the cluster, the same after a restart. (default: node-1)")
+    var name: String?
+
+    @Option(help: "Where clients are listened to. (default: 127.0.0.1:8000)")
+    var http: String?
+
+    @Option(help: "Where other nodes are listened to, TCP. (default: 127.0.0.1:9000)")
+    var peer: String?
+
+    @Option(help: "Where gossip is listened to, UDP. (default: as --peer)")
+    var gossip: String?
+
+    @Option(help: "The numeric host that others reach this node at. (default: as --peer)")
+    var advertise: String?
+
+    @Option(help: "Folder for what must survive a restart. (default: apus-data/NAME)")
+    var data: String?
+
+    @Option(help: "Folder where handlers read and write files. (default: work in the data folder)")
+    var work: String?
+
+    @Option(help: "redis://HOST:PORT/DATABASE, for discovery and results. (default: none)")
+    var registry: String?
+
+    @Option(help: "Gossip addresses of other nodes, HOST:PORT, separated by commas. (default: none)")
+    var seeds: String?
+
+    @Option(help: "Name of the cluster. (default: default)")
+    var cluster: String?
+
+    @Option(help: "Tasks that run at a time, 1...1024. (default: twice the number of processors)")
+    var slots: String?
+
+    @Option(help: .hidden)
+    var queues: String?
+
+    @Option(help: "When the journal is synced: `never` is all there is yet. (default: never)")
+    var sync: String?
+
+    @Option(help: "Open tasks that this node takes before it answers 503. (default: 1000000)")
+    var maxQueued: String?
+
+    @Option(help: .hidden)
+    var onSplit: String?
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
+    var logLevel: String?
+
+    @Option(help: "A file of `key = value` lines.")
+    var config: String?
+
+    @Flag(help: "Shows what holds and where it came from, and runs nothing.")
+    var printConfig = false
+
+    private var flags: [NodeSetting: String] {
+        let said: [NodeSetting: String?] = [
+            .name: name, .http: http, .peer: peer, .gossip: gossip, .advertise: advertise, .data: data, .work: work,
+            .registry: registry, .seeds: seeds, .cluster: cluster, .slots: slots, .queues: queues, .sync: sync,
+            .maxQueued: maxQueued, .onSplit: onSplit, .logLevel: logLevel,
+        ]
+        return said.compactMapValues { $0 }
+    }
+
+    func run() async throws {
+        let file = try config.map { path in
+            do {
+                return (path: path, text: try String(contentsOfFile: path, encoding: .utf8))
+            } catch {
+                throw CommandFailure("--config \(path) cannot be read: \(error.localizedDescription)")
+            }
+        }
+        let sources = SettingSources(flags: flags, environment: ProcessInfo.processInfo.environment, file: file)
+        let settings = try NodeSettings(sources, processors: ProcessInfo.processInfo.activeProcessorCount)
+        if printConfig {
+            var table = Table(columns: [.init(title: "setting"), .init(title: "value"), .init(title: "from")])
+            table.rows = settings.shown.map { setting, value in
+                let origin = sources.values[setting]?.origin ?? .standard
+                return [Table.Cell(setting.key), Table.Cell(value), Table.Cell(origin.description)]
+            }
+            return say(table.lines(width: nil, terminal: .output).joined(separator: "\n"))
+        }
+        try await NodeRunner(settings: settings).run()
+    }
+}

@@ -1,0 +1,51 @@
+import APIModel
+import Hummingbird
+import Service
+
+extension API {
+    /// `GET /api/workers`
+    func workers(_ request: APIRequest) async throws -> Response { json(WorkersDocument(await service.workers())) }
+
+    /// `GET /api/queues`
+    func queues(_ request: APIRequest) async throws -> Response { json(QueuesDocument(await service.queues())) }
+
+    /// `GET /api/queues/{queue}`
+    func queue(_ request: APIRequest) async throws -> Response {
+        guard let queue = await service.queues().first(where: { $0.name == request.parameter }) else {
+            throw Problem(.notFound, "no task has been submitted to a queue \(quoted(request.parameter))")
+        }
+        return json(QueueDocument(queue))
+    }
+
+    /// `GET /api/cluster`
+    func cluster(_ request: APIRequest) async throws -> Response {
+        json(ClusterDocument(await service.cluster()), reserving: 8192)
+    }
+
+    /// `POST /api/cluster/drain`
+    func drain(_ request: APIRequest) async throws -> Response { drain(leave: false, status: "draining") }
+
+    /// `POST /api/cluster/leave`
+    func leave(_ request: APIRequest) async throws -> Response { drain(leave: true, status: "leaving") }
+
+    private func drain(leave: Bool, status: String) -> Response {
+        // Not awaited: it takes as long as the node's tasks do, and the client learns the rest from `/api/cluster`.
+        Task { [service] in await service.drain(leave: leave) }
+        return json(StatusDocument(status: status, node: service.nodeName.rawValue), status: .accepted)
+    }
+
+    /// `GET /health`: for people. Probes ask `/livez` and `/readyz`.
+    func health(_ request: APIRequest) async throws -> Response { json(HealthDocument(await service.health())) }
+
+    /// `GET /livez`
+    func live(_ request: APIRequest) async throws -> Response {
+        guard await service.isLive() else { throw Problem.unavailable("the node's loop has not turned for a second") }
+        return json(StatusDocument(status: "live", node: service.nodeName.rawValue))
+    }
+
+    /// `GET /readyz`
+    func ready(_ request: APIRequest) async throws -> Response {
+        if let reason = await service.unreadiness() { throw Problem.unavailable(reason) }
+        return json(StatusDocument(status: "ready", node: service.nodeName.rawValue))
+    }
+}

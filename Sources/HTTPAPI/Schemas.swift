@@ -1,0 +1,214 @@
+import APIModel
+import Primitives
+import TaskLedger
+
+/// The JSON Schemas of what goes in and out, by name.
+enum Schemas {
+    static let all: [String: JSONValue] = [
+        "Submission": submission,
+        "Batch": ["type": "array", "maxItems": .integer(Int64(Limits.batchTasks)), "items": reference("Submission")],
+        "Accepted": accepted, "BatchResult": batchResult, "Task": task, "TaskSummary": taskSummary,
+        "TaskList": taskList,
+        "Workers": workers, "Queue": queue, "Queues": object(["queues": array(reference("Queue"))]), "Cluster": cluster,
+        "Member": member, "Health": health, "Status": object(["status": string, "node": string]), "Problem": problem,
+        "OpenAPI": ["type": "object"],
+    ]
+
+    // MARK: Parts
+
+    static func reference(_ name: String) -> JSONValue { ["$ref": .string("#/components/schemas/\(name)")] }
+
+    private static let string: JSONValue = ["type": "string"]
+    private static let boolean: JSONValue = ["type": "boolean"]
+    private static let count: JSONValue = ["type": "integer", "minimum": 0]
+    private static let number: JSONValue = ["type": "number"]
+    private static let time: JSONValue = ["type": "string", "format": "date-time"]
+    private static let uuid: JSONValue = ["type": "string", "format": "uuid"]
+    private static let status: JSONValue = words(TaskStatus.allCases.map(\.name))
+    private static let anything: JSONValue = [:]
+
+    private static func words(_ words: [String]) -> JSONValue {
+        ["type": "string", "enum": .array(words.map { .string($0) })]
+    }
+
+    private static func array(_ items: JSONValue) -> JSONValue { ["type": "array", "items": items] }
+
+    private static func nullable(_ schema: JSONValue) -> JSONValue {
+        guard case .object(var members) = schema, let type = members["type"] else {
+            return ["anyOf": [schema, ["type": "null"]]]
+        }
+        members["type"] = [type, "null"]
+        return .object(members)
+    }
+
+    private static func described(_ schema: JSONValue, _ description: String) -> JSONValue {
+        guard case .object(var members) = schema else { return schema }
+        members["description"] = .string(description)
+        return .object(members)
+    }
+
+    /// An object of which every member is there, but for the optional ones.
+    private static func object(_ properties: [String: JSONValue], optional: Set<String> = []) -> JSONValue {
+        let required = properties.keys.filter { !optional.contains($0) }.sorted()
+        return [
+            "type": "object", "properties": .object(properties), "required": .array(required.map { .string($0) }),
+        ]
+    }
+
+    // MARK: In
+
+    private static func seconds(_ description: String, upTo limit: Int) -> JSONValue {
+        [
+            "type": ["number", "null"], "minimum": 0, "maximum": .integer(Int64(limit)),
+            "description": .string("Seconds. " + description),
+        ]
+    }
+
+    private static let submission: JSONValue = [
+        "type": "object", "required": ["task_type"], "additionalProperties": false,
+        "properties": [
+            "task_type": described(string, "Which handler runs it. Also: name, type."),
+            "name": described(string, "The same as task_type."),
+            "type": described(string, "The same as task_type."),
+            "payload": ["description": "Any JSON, kept byte for byte, up to 1 MiB. Also: data."],
+            "data": ["description": "The same as payload."],
+            "priority": [
+                "description": "1...10, 10 first.", "default": 5,
+                "anyOf": [
+                    ["type": "integer", "minimum": 1, "maximum": 10], words(["low", "normal", "high", "critical"]),
+                    ["type": "null"],
+                ],
+            ],
+            "queue": [
+                "type": ["string", "null"], "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$", "default": "default",
+            ],
+            "max_retries": [
+                "type": ["integer", "null"], "minimum": 0, "maximum": .integer(Int64(Limits.retries)), "default": 3,
+            ],
+            "retry": [
+                "type": ["object", "null"], "additionalProperties": false,
+                "properties": [
+                    "backoff": words(RetryPolicy.Backoff.allCases.map(\.name)),
+                    "base": seconds("The rest before the first retry.", upTo: APILimits.retryRestSeconds),
+                    "max": seconds("The longest rest.", upTo: APILimits.retryRestSeconds),
+                    "jitter": ["type": ["number", "null"], "minimum": 0, "maximum": 1],
+                ],
+            ],
+            "timeout": seconds("What one attempt may take.", upTo: Limits.timeoutSeconds),
+            "delay": seconds("Not started before.", upTo: Limits.horizonSeconds),
+            "run_at": described(nullable(time), "Not started before; instead of delay."),
+            "expires_in": seconds("Not started after.", upTo: Limits.horizonSeconds),
+            "expires_at": described(nullable(time), "Not started after; instead of expires_in."),
+            "delivery": nullable(words(TaskSpec.Delivery.allCases.map(\.name))),
+            "result_ttl": seconds("How long the outcome is kept.", upTo: Limits.horizonSeconds),
+            "metadata": [
+                "type": ["object", "null"], "additionalProperties": string,
+                "maxProperties": .integer(Int64(Limits.metadataEntries)),
+            ],
+        ],
+    ]
+
+    // MARK: Out
+
+    private static let accepted = object([
+        "id": uuid, "status": status, "task_type": string, "queue": string, "priority": count,
+        "node": described(string, "The owner: the node that decides about the task."),
+        "durability": object([
+            "level": words(["replicated", "degraded", "local"]),
+            "holders": described(array(string), "The nodes that hold the task, the owner first."),
+        ]), "created_at": time,
+    ])
+
+    private static let batchResult = object([
+        "accepted": count, "rejected": count,
+        "durability": described(
+            nullable(words(["replicated", "degraded", "local"])), "The weakest of the accepted tasks."),
+        "results": array([
+            "oneOf": [object(["id": uuid]), object(["error": reference("Problem")])],
+            "description": "In the order of the tasks. Pointers are relative to the task.",
+        ]),
+    ])
+
+    private static let taskProperties: [String: JSONValue] = [
+        "id": uuid, "status": status, "task_type": string, "queue": string, "priority": count, "node": nullable(string),
+        "attempt": count, "interruptions": count, "created_at": time, "run_at": nullable(time),
+        "started_at": nullable(time), "finished_at": nullable(time), "expires_at": nullable(time),
+        "worker": nullable(string), "stolen_by": nullable(string), "max_retries": count,
+        "retry": object(["backoff": string, "base": number, "max": number, "jitter": number]), "timeout": number,
+        "delivery": words(TaskSpec.Delivery.allCases.map(\.name)), "result_ttl": number,
+        "metadata": ["type": "object", "additionalProperties": string], "cancel_requested": boolean,
+        "duplicates_discarded": count,
+        "error": nullable(object(["type": string, "message": string, "retryable": boolean])),
+    ]
+
+    private static let taskSummary = object(taskProperties)
+    private static let task = object(
+        taskProperties.merging(["payload": anything, "result": anything]) { $1 })
+
+    private static let taskList = object([
+        "tasks": array(reference("TaskSummary")), "next_cursor": nullable(uuid), "missing": missing,
+    ])
+
+    private static let missing = described(array(string), "Nodes that did not answer: what they own is not in here.")
+
+    private static let workers = object([
+        "slots": count, "busy": count,
+        "nodes": array(
+            object([
+                "node": string, "reachable": boolean, "task_types": array(string),
+                "slots": array(
+                    object([
+                        "slot": count, "busy": boolean, "task_id": nullable(uuid), "task_type": nullable(string),
+                        "queue": nullable(string), "owner": nullable(string), "since": nullable(time),
+                    ])),
+            ])),
+    ])
+
+    private static let queue = object([
+        "name": string,
+        "depth": object(Dictionary(uniqueKeysWithValues: TaskStatus.allCases.map { ($0.name, count) })),
+        "oldest_age_seconds": nullable(number), "missing": missing,
+    ])
+
+    private static let cluster = object([
+        "status": words(["healthy", "degraded"]), "name": string, "id": nullable(string), "answered_by": string,
+        "view": object([
+            "number": count, "digest": string, "agree": boolean, "voters": array(string), "copies": count,
+        ]), "members": array(reference("Member")),
+        "ledgers": array(
+            object([
+                "id": count, "term": count, "primary": string, "backups": array(string), "available": boolean,
+                "fully_replicated": boolean, "open_tasks": nullable(count),
+            ])),
+        "takeovers": array(
+            object(["ledger": count, "term": count, "from": string, "to": string, "at": time, "recovered": count])),
+        "recovered": count, "lost": nullable(count),
+        "losses": array(object(["ledger": count, "primary": string, "view": count, "tasks": nullable(count)])),
+        "warnings": array(string),
+    ])
+
+    private static let member = object([
+        "name": string, "state": words(["alive", "suspect", "dead", "left", "joining"]), "since": time,
+        "generation": count, "incarnation": count, "http": string, "peer": string, "gossip": string, "slots": count,
+        "busy": nullable(count),
+        "load": object([
+            "ready": count, "open": count, "head_priority": count, "oldest_age_seconds": number, "free_slots": count,
+            "draining": boolean,
+        ]), "completed": nullable(count), "failed": nullable(count), "duplicates_discarded": nullable(count),
+        "stolen": nullable(count), "view": object(["number": nullable(count), "digest": nullable(string)]),
+        "voter": boolean, "data_age_seconds": number,
+        "registry": object(["connected": nullable(boolean), "unwritten_results": nullable(count)]),
+    ])
+
+    private static let health = object([
+        "status": words(["healthy", "degraded", "draining", "starting"]), "node": string, "members": count,
+        "workers": count, "pending_tasks": count, "completed_tasks": count, "timestamp": time,
+    ])
+
+    private static let problem = object(
+        [
+            "type": string, "title": string, "status": count, "detail": string,
+            "errors": array(object(["pointer": string, "detail": string])), "id": uuid,
+            "offset": described(count, "Where malformed JSON stops being JSON, in bytes."),
+        ], optional: ["errors", "id", "offset"])
+}

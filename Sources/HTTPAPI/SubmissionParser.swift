@@ -1,0 +1,244 @@
+import APIModel
+import Primitives
+import TaskLedger
+
+/// Reads one submitted task: JSON in, a valid `TaskSpec` or all that is wrong with it out.
+///
+/// Stricter than most: unknown fields, a field given twice (also under two of its names), and fields of a later version
+/// are errors, since each of them would be a task that is not the one its client meant.
+struct SubmissionParser {
+    enum Outcome: Hashable {
+        case spec(TaskSpec)
+        case invalid([ProblemDocument.Item])
+    }
+
+    private var reader: FieldReader
+    private let now: Timestamp
+    private var spec = TaskSpec(type: "")
+    private var runAt: Timestamp?
+    private var expiresAt: Timestamp?
+    /// Fields that were met, and under which name.
+    private var met: [(field: SubmissionField, name: String)] = []
+
+    private init(_ parser: JSONPullParser, now: Timestamp, errorLimit: Int) {
+        reader = FieldReader(parser, limit: errorLimit)
+        self.now = now
+    }
+
+    /// Reads the next value of `parser` as a task. Throws only if it is not JSON.
+    static func parse(
+        _ parser: inout JSONPullParser, now: Timestamp, errorLimit: Int = APILimits.reportedErrors
+    ) throws(JSONError) -> Outcome {
+        var submission = SubmissionParser(parser, now: now, errorLimit: errorLimit)
+        let outcome = try submission.parse()
+        parser = submission.reader.parser
+        return outcome
+    }
+
+    private mutating func parse() throws(JSONError) -> Outcome {
+        let kind = try reader.parser.peek()
+        guard kind == .object else {
+            try reader.parser.skipValue()
+            reader.report("", "must be an object with a \"task_type\", got \(kind.name)")
+            return .invalid(reader.errors)
+        }
+        try reader.parser.beginObject()
+        var isFirst = true
+        while let key = try reader.parser.nextKey(isFirst: &isFirst) { try readField(key) }
+        checkTogether()
+        return reader.errors.isEmpty ? .spec(spec) : .invalid(reader.errors)
+    }
+
+    private mutating func readField(_ key: String) throws(JSONError) {
+        let pointer = pointer(to: key)
+        guard let field = SubmissionField(key) else {
+            try reader.parser.skipValue()
+            return reader.reportUnknown(key, pointer, among: SubmissionField.allCases.flatMap(\.names))
+        }
+        if let earlier = met.first(where: { $0.field == field }) {
+            try reader.parser.skipValue()
+            return reader.report(
+                pointer,
+                earlier.name == key
+                    ? "given twice" : "\"\(earlier.name)\" and \"\(key)\" are the same field: give one of them")
+        }
+        met.append((field, key))
+        try readValue(of: field, pointer)
+    }
+
+    private mutating func readValue(of field: SubmissionField, _ pointer: String) throws(JSONError) {
+        switch field {
+        case .taskType: try readTaskType(pointer)
+        case .payload:
+            let range = try reader.parser.skipValue()
+            guard range.count <= Limits.payloadBytes else {
+                return reader.report(pointer, "must be at most \(Limits.payloadBytes) bytes, got \(range.count)")
+            }
+            spec.payload = Array(reader.parser.bytes[range])
+        case .priority: try readPriority(pointer)
+        case .queue:
+            guard let queue = try reader.string(pointer) else { return }
+            guard NodeName.isValid(queue) else {
+                return reader.report(pointer, "must match [a-z0-9][a-z0-9._-]{0,62}, got \(quoted(queue))")
+            }
+            spec.queue = queue
+        case .maxRetries:
+            if let retries = try reader.whole(pointer, in: 0...Limits.retries) {
+                spec.retry.maxRetries = UInt16(retries)
+            }
+        case .retry: try readRetry(pointer)
+        case .timeout:
+            let timeout = try reader.seconds(pointer, upTo: Limits.timeoutSeconds, allowsZero: false)
+            if let timeout { spec.timeout = UInt32(timeout) }
+        case .delay:
+            if let delay = try reader.seconds(pointer, upTo: Limits.horizonSeconds) { spec.delay = delay }
+        case .runAt: runAt = try reader.timestamp(pointer)
+        case .expiresIn:
+            let expiry = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
+            if let expiry { spec.expiry = expiry }
+        case .expiresAt: expiresAt = try reader.timestamp(pointer)
+        case .delivery:
+            let word = try reader.word(pointer, of: TaskSpec.Delivery.allCases.map(\.name))
+            if let delivery = TaskSpec.Delivery.allCases.first(where: { $0.name == word }) { spec.delivery = delivery }
+        case .resultTTL:
+            let ttl = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
+            if let ttl { spec.resultTTL = ttl }
+        case .metadata: try readMetadata(pointer)
+        case .idempotencyKey, .orderingKey, .fairnessKey, .dependsOn, .onDependencyFailure, .callbackURL:
+            let kind = try reader.parser.peek()
+            try reader.parser.skipValue()
+            if kind != .null { reader.report(pointer, "not supported by this version: leave it out") }
+        }
+    }
+
+    private mutating func readTaskType(_ pointer: String) throws(JSONError) {
+        guard let type = try reader.string(pointer) else { return }
+        let hasControls = type.utf8.contains { $0 < 0x20 || $0 == 0x7F }
+        guard (1...Limits.nameBytes).contains(type.utf8.count), !hasControls else {
+            return reader.report(
+                pointer, "must be 1...\(Limits.nameBytes) bytes without control characters, got \(quoted(type))")
+        }
+        spec.type = type
+    }
+
+    private mutating func readPriority(_ pointer: String) throws(JSONError) {
+        guard try reader.parser.peek() == .string else {
+            if let value = try reader.whole(pointer, in: 1...10), let priority = Priority(value) {
+                spec.priority = priority
+            }
+            return
+        }
+        switch try reader.word(pointer, of: ["low", "normal", "high", "critical"]) {
+        case "low": spec.priority = .low
+        case "high": spec.priority = .high
+        case "critical": spec.priority = .critical
+        default: spec.priority = .normal
+        }
+    }
+
+    private mutating func readRetry(_ pointer: String) throws(JSONError) {
+        guard try reader.next(is: .object, pointer) else { return }
+        try reader.parser.beginObject()
+        var isFirst = true
+        var keys: [String] = []
+        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
+            let pointer = pointer + HTTPAPI.pointer(to: key)
+            guard !keys.contains(key) else {
+                try reader.parser.skipValue()
+                reader.report(pointer, "given twice")
+                continue
+            }
+            switch key {
+            case "backoff":
+                let word = try reader.word(pointer, of: RetryPolicy.Backoff.allCases.map(\.name))
+                if let backoff = RetryPolicy.Backoff.allCases.first(where: { $0.name == word }) {
+                    spec.retry.backoff = backoff
+                }
+            case "base":
+                let base = try reader.seconds(pointer, upTo: APILimits.retryRestSeconds)
+                if let base { spec.retry.base = UInt32(base) }
+            case "max":
+                let maximum = try reader.seconds(pointer, upTo: APILimits.retryRestSeconds)
+                if let maximum { spec.retry.maximum = UInt32(maximum) }
+            case "jitter":
+                let jitter = try reader.fraction(pointer, in: 0...1)
+                if let jitter { spec.retry.jitter = UInt16((jitter * 1000).rounded()) }
+            default:
+                try reader.parser.skipValue()
+                reader.reportUnknown(key, pointer, among: ["backoff", "base", "max", "jitter"])
+                continue
+            }
+            keys.append(key)
+        }
+    }
+
+    private mutating func readMetadata(_ pointer: String) throws(JSONError) {
+        guard try reader.next(is: .object, pointer) else { return }
+        try reader.parser.beginObject()
+        var isFirst = true
+        var count = 0
+        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
+            let entry = pointer + HTTPAPI.pointer(to: key)
+            count += 1
+            // Past the bound nothing is kept, so that a long object costs no more than its bytes.
+            guard count <= Limits.metadataEntries else {
+                try reader.parser.skipValue()
+                if count == Limits.metadataEntries + 1 {
+                    reader.report(pointer, "must have at most \(Limits.metadataEntries) entries")
+                }
+                continue
+            }
+            if try reader.parser.peek() == .null {
+                try reader.parser.skipValue()
+                reader.report(entry, "must be a string, got null")
+                continue
+            }
+            guard let value = try reader.string(entry) else { continue }
+            if !(1...Limits.metadataKeyBytes).contains(key.utf8.count) {
+                reader.report(entry, "the key must be 1...\(Limits.metadataKeyBytes) bytes, got \(key.utf8.count)")
+            } else if value.utf8.count > Limits.metadataValueBytes {
+                reader.report(entry, "must be at most \(Limits.metadataValueBytes) bytes, got \(value.utf8.count)")
+            } else if spec.metadata.contains(where: { $0.key == key }) {
+                reader.report(entry, "given twice")
+            } else {
+                spec.metadata.append(TaskSpec.Label(key: key, value: value))
+            }
+        }
+        spec.metadata.sort { $0.key < $1.key }
+    }
+
+    // MARK: Fields that depend on each other
+
+    private func wasGiven(_ field: SubmissionField) -> Bool { met.contains { $0.field == field } }
+
+    private mutating func checkTogether() {
+        let typePointers = SubmissionField.taskType.names.map { "/" + $0 }
+        if spec.type.isEmpty, !reader.errors.contains(where: { typePointers.contains($0.pointer) }) {
+            reader.report("/task_type", "is required")
+        }
+        if wasGiven(.delay), runAt != nil { reader.report("/run_at", "\"delay\" is given too: give one of them") }
+        if wasGiven(.expiresIn), expiresAt != nil {
+            reader.report("/expires_at", "\"expires_in\" is given too: give one of them")
+        }
+        let horizon = now.milliseconds + Int64(Limits.horizonSeconds) * 1000
+        if let runAt {
+            if runAt.milliseconds > horizon {
+                reader.report("/run_at", "must be within \(Limits.horizonSeconds) seconds from now")
+            } else {
+                spec.delay = UInt64(max(0, runAt.milliseconds - now.milliseconds))
+            }
+        }
+        if let expiresAt {
+            if expiresAt <= now {
+                reader.report("/expires_at", "must be in the future; it is \(now.rfc3339) now")
+            } else if expiresAt.milliseconds > horizon {
+                reader.report("/expires_at", "must be within \(Limits.horizonSeconds) seconds from now")
+            } else {
+                spec.expiry = UInt64(expiresAt.milliseconds - now.milliseconds)
+            }
+        }
+        if let expiry = spec.expiry, expiry <= spec.delay {
+            reader.report(expiresAt == nil ? "/expires_in" : "/expires_at", "it would expire before it may start")
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import APIModel
+import HTTPTypes
+import Hummingbird
+import Primitives
+import Service
+import TaskLedger
+
+extension API {
+    /// `POST /api/tasks`
+    func submit(_ request: APIRequest) async throws -> Response {
+        let query = try request.query(["wait"])
+        let wait = try Wait.parse(query: query["wait"], prefer: request.headers[values: .prefer])
+        try refuseIdempotencyKey(request)
+        _ = try BodyFormat.of(request.headers, allowsLines: false)
+        let spec = try await request.withBody(bodies) { try parse($0) }
+        let outcomes = await service.submit([spec])
+        guard case .accepted(let accepted) = outcomes.first else {
+            guard case .refused(let refusal) = outcomes.first else {
+                throw Problem(.internalError, "the task got no answer")
+            }
+            throw problem(of: refusal, taskType: spec.type)
+        }
+        var headers: HTTPFields = [.location: "/api/tasks/\(accepted.id)"]
+        wait?.apply(to: &headers)
+        if let wait {
+            switch await lookUp(accepted.id, wait, request) {
+            case .found(let task) where task.status.isFinal:
+                return json(TaskDocument(task), headers: headers, reserving: size(of: task))
+            case .archived(let document): return try archived(document, accepted.id, headers)
+            // Accepted it is, whatever cannot be said of it now.
+            case .found, .unknown, .expired, .unavailable: break
+            }
+        }
+        return json(AcceptedDocument(accepted, of: spec), status: .accepted, headers: headers)
+    }
+
+    private func parse(_ body: [UInt8]) throws(Problem) -> TaskSpec {
+        let outcome: SubmissionParser.Outcome
+        do {
+            var parser = JSONPullParser(body)
+            outcome = try SubmissionParser.parse(&parser, now: clock())
+            try parser.finish()
+        } catch {
+            throw Problem.malformed(error)
+        }
+        switch outcome {
+        case .spec(let spec): return spec
+        case .invalid(let errors): throw Problem.invalid(errors)
+        }
+    }
+
+    func refuseIdempotencyKey(_ request: APIRequest) throws(Problem) {
+        guard request.headers[.idempotencyKey] == nil else {
+            throw Problem.invalid("Idempotency-Key", "not supported by this version: leave the header out")
+        }
+    }
+
+    func problem(of refusal: SubmissionRefusal, taskType: String) -> Problem {
+        switch refusal {
+        case .full(let retryAfter):
+            Problem(
+                .full, "no node has room for more tasks; try again in \(retryAfter) seconds",
+                headers: [.retryAfter: String(retryAfter)])
+        case .unavailable(let reason): .unavailable(reason)
+        case .unknownTaskType(let nearest):
+            Problem(
+                .unknownTaskType,
+                "no node has a handler for \(quoted(taskType))" + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
+                errors: [ProblemDocument.Item(pointer: "/task_type", detail: "unknown")])
+        case .unconfirmed(let id):
+            Problem(
+                .unconfirmed,
+                "the node that decides did not answer in time; ask for /api/tasks/\(id) before trying again",
+                id: id, headers: [.location: "/api/tasks/\(id)"])
+        }
+    }
+
+    /// `GET /api/tasks/{id}`
+    func get(_ request: APIRequest) async throws -> Response {
+        let id = try taskID(request)
+        let query = try request.query(["wait"])
+        let wait = try Wait.parse(query: query["wait"], prefer: request.headers[values: .prefer])
+        switch await lookUp(id, wait, request) {
+        case .found(let task):
+            var headers: HTTPFields = [:]
+            wait?.apply(to: &headers)
+            return json(TaskDocument(task), headers: headers, reserving: size(of: task))
+        case .archived(let document):
+            var headers: HTTPFields = [:]
+            wait?.apply(to: &headers)
+            return try archived(document, id, headers)
+        case .unknown: throw unknownTask(id)
+        case .expired: throw Problem(.resultExpired, "task \(id) ended, and its result_ttl is over", id: id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+    }
+
+    private func lookUp(_ id: TaskID, _ wait: Wait?, _ request: APIRequest) async -> TaskLookup {
+        guard let wait else { return await service.task(id, wait: nil) }
+        return await untilClientLeaves(request.channel) { [service] in await service.task(id, wait: wait.duration) }
+    }
+
+    /// A document as the registry kept it. What comes from there is not trusted to be JSON.
+    private func archived(_ document: [UInt8], _ id: TaskID, _ headers: HTTPFields) throws(Problem) -> Response {
+        do {
+            var parser = JSONPullParser(document, maximumDepth: 4 * Limits.jsonDepth)
+            try parser.skipValue()
+            try parser.finish()
+        } catch {
+            logger.error(
+                "the registry keeps what is not JSON", metadata: ["task": "\(id)", "offset": "\(error.offset)"])
+            throw Problem(.internalError, "the registry's document of task \(id) is damaged", id: id)
+        }
+        return json(RawJSON(document), headers: headers, reserving: document.count)
+    }
+
+    /// About how many bytes its document takes.
+    private func size(of task: TaskSnapshot) -> Int { 1024 + task.spec.payload.count + (task.result?.count ?? 0) }
+
+    /// `GET /api/tasks`
+    func list(_ request: APIRequest) async throws -> Response {
+        let parameters = try request.query(["status", "queue", "task_type", "limit", "cursor"])
+        var query = TaskQuery(queue: parameters["queue"], taskType: parameters["task_type"])
+        for name in parameters["status"]?.split(separator: ",") ?? [] {
+            guard let status = TaskStatus(name: name) else {
+                let names = TaskStatus.allCases.map(\.name).joined(separator: ", ")
+                throw Problem.invalid("?status", "must be some of \(names), got \(quoted(name))")
+            }
+            query.statuses.insert(status)
+        }
+        if let limit = parameters["limit"] {
+            guard let limit = Int(limit), (1...Limits.pageTasks).contains(limit) else {
+                throw Problem.invalid("?limit", "must be 1...\(Limits.pageTasks), got \(quoted(limit))")
+            }
+            query.limit = limit
+        }
+        if let cursor = parameters["cursor"] {
+            guard let id = TaskID(cursor) else {
+                throw Problem.invalid("?cursor", "must be the next_cursor of an earlier page, got \(quoted(cursor))")
+            }
+            query.before = id
+        }
+        let page = await service.tasks(query)
+        return json(TaskListDocument(page), reserving: 256 + 1024 * page.tasks.count)
+    }
+
+    /// `DELETE /api/tasks/{id}`
+    func cancel(_ request: APIRequest) async throws -> Response {
+        let id = try taskID(request)
+        switch await service.cancel(id) {
+        case .cancelled(let task): return json(TaskDocument(task), reserving: size(of: task))
+        case .requested(let task): return json(TaskDocument(task), status: .accepted, reserving: size(of: task))
+        case .finished(let task):
+            throw Problem(.alreadyFinished, "task \(id) is \(task.status.name): nothing is left to cancel", id: id)
+        case .archived: throw Problem(.alreadyFinished, "task \(id) has ended: nothing is left to cancel", id: id)
+        case .unknown: throw unknownTask(id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+    }
+}

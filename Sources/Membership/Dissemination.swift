@@ -1,0 +1,59 @@
+import Primitives
+
+/// Messages and what rides on them.
+extension Membership {
+    /// - Parameter first: rumors that this message is for; those of the queue follow as far as they fit.
+    mutating func send(
+        _ body: GossipMessage.Body, to address: Address, first: [Rumor] = [], into effects: inout [Effect]
+    ) {
+        var message = GossipMessage(sender: own.id, load: own.load, viewNumber: own.viewNumber, body: body)
+        var rest = GossipMessage.budget - message.encodedBytesWithoutRumors
+        for rumor in first.prefix(GossipMessage.maximumRumors) where rumor.encodedBytes <= rest {
+            rest -= rumor.encodedBytes
+            message.rumors.append(rumor)
+        }
+        message.rumors += queue.take(
+            fitting: rest, sendingLimit: settings.retransmitLimit(members: livingCount), excluding: message.rumors)
+        effects.append(.send(message, to: address))
+    }
+
+    mutating func send(_ message: GossipMessage, to address: Address, into effects: inout [Effect]) {
+        effects.append(.send(message, to: address))
+    }
+
+    /// Sends what news there is to some living members, and the load in any case.
+    mutating func gossip(to fanout: Int, except excluded: NodeID? = nil, into effects: inout [Effect]) {
+        for record in pick(fanout, of: table.living.filter { $0.id != excluded }) {
+            send(.gossip, to: record.profile.gossip, into: &effects)
+        }
+    }
+
+    /// This node, and as many living members as fit, chosen at random: those who join together meet more quickly.
+    mutating func welcome() -> GossipMessage {
+        var message = GossipMessage(
+            sender: own.id, load: own.load, viewNumber: own.viewNumber, body: .welcome, rumors: [ownRumor])
+        var rest = GossipMessage.budget - message.encodedBytes
+        for record in pick(GossipMessage.maximumRumors - 1, of: table.living) {
+            let rumor = Rumor(record, toldBy: own.id.name)
+            guard rumor.encodedBytes <= rest else { continue }
+            rest -= rumor.encodedBytes
+            message.rumors.append(rumor)
+        }
+        return message
+    }
+
+    /// At most `count` of `candidates`, in random order.
+    mutating func pick(_ count: Int, of candidates: [MemberRecord]) -> [MemberRecord] {
+        var rest = candidates
+        let taken = min(count, rest.count)
+        for place in 0..<taken { rest.swapAt(place, Int.random(in: place..<rest.count, using: &random)) }
+        return Array(rest.prefix(taken))
+    }
+
+    /// Whether an answer that nobody waits for may still be sent in this period: no flood of nonsense becomes two.
+    mutating func spendCourtesy() -> Bool {
+        guard courtesies < MembershipLimits.courtesies else { return false }
+        courtesies += 1
+        return true
+    }
+}

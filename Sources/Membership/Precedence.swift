@@ -1,0 +1,189 @@
+import Primitives
+
+/// What a rumor does to the member table: the rules of precedence, and what follows from a change of state.
+extension Membership {
+    /// Who told something: a rumor's way here.
+    struct Teller {
+        let id: NodeID
+        let viewNumber: UInt64
+    }
+
+    /// - Parameter corrections: what the teller should hear, since its news is out of date.
+    mutating func learn(
+        _ rumor: Rumor, from teller: Teller, corrections: inout [Rumor], at now: Instant,
+        into effects: inout [Effect]
+    ) {
+        let id = rumor.subject
+        guard id.name != own.id.name else {
+            return hearOfMyself(rumor, from: teller, corrections: &corrections, into: &effects)
+        }
+        guard let known = table[id.name] else { return admit(rumor, at: now, into: &effects) }
+        if id.generation < known.id.generation {
+            if rumor.state.isLiving { corrections.append(Rumor(known, toldBy: own.id.name)) }
+        } else if id.generation > known.id.generation {
+            // Whatever is said of it: that it exists means that the older one is gone.
+            if known.state.isLiving {
+                bury(known, as: .dead(known.id, known.incarnation, by: own.id.name), at: now, into: &effects)
+            }
+            admit(rumor, at: now, into: &effects)
+        } else {
+            update(known, by: rumor, corrections: &corrections, at: now, into: &effects)
+        }
+    }
+
+    /// A generation that was not known. Only its own word, which has the profile, brings it in.
+    private mutating func admit(_ rumor: Rumor, at now: Instant, into effects: inout [Effect]) {
+        guard case .alive(let id, let incarnation, let profile) = rumor else { return }
+        guard livingCount < Limits.members else {
+            refusedMembers += 1
+            return
+        }
+        if table.livingCount == 0 { endLoneliness(at: now) }
+        let record = MemberRecord(id: id, profile: profile, incarnation: incarnation, since: now)
+        table.put(record)
+        order.insert(id.name, using: &random)
+        queue.enqueue(rumor)
+        effects.append(.memberChanged(record, was: nil))
+    }
+
+    private mutating func update(
+        _ known: MemberRecord, by rumor: Rumor, corrections: inout [Rumor], at now: Instant,
+        into effects: inout [Effect]
+    ) {
+        switch (rumor, known.state) {
+        case (.alive(_, let incarnation, let profile), .alive), (.alive(_, let incarnation, let profile), .suspect):
+            guard incarnation > known.incarnation else { return }
+            revive(known, incarnation: incarnation, profile: profile, at: now, into: &effects)
+            queue.enqueue(rumor)
+        case (.suspect(_, let incarnation, let accuser, let hasProof), .alive),
+            (.suspect(_, let incarnation, let accuser, let hasProof), .suspect):
+            guard incarnation >= known.incarnation, accuser != known.id.name else { return }
+            suspect(
+                known, incarnation: incarnation, by: accuser, hasProof: hasProof && isWitness(accuser), at: now,
+                into: &effects)
+        case (.dead, .alive), (.dead, .suspect), (.left, .alive), (.left, .suspect), (.left, .dead):
+            bury(known, as: rumor, at: now, into: &effects)
+        case (.alive, .dead), (.alive, .left):
+            corrections.append(Rumor(known, toldBy: own.id.name))
+        case (.suspect, .dead), (.suspect, .left), (.dead, .dead), (.dead, .left), (.left, .left):
+            return
+        }
+    }
+
+    /// Its proof counts: a living member, and another one.
+    private func isWitness(_ name: NodeName) -> Bool {
+        name != own.id.name && table[name]?.state.isLiving == true
+    }
+
+    private mutating func revive(
+        _ known: MemberRecord, incarnation: Incarnation, profile: MemberProfile, at now: Instant,
+        into effects: inout [Effect]
+    ) {
+        var record = known
+        record.incarnation = incarnation
+        record.profile = profile
+        if known.state == .suspect {
+            record.state = .alive
+            record.since = now
+            suspicions.removeAll { $0.subject == known.id }
+        }
+        table.put(record)
+        if record.state != known.state || record.profile != known.profile {
+            effects.append(.memberChanged(record, was: known.state))
+        }
+    }
+
+    /// Begins or confirms a suspicion, by this node's own evidence or by what `accuser` says. Spreads it if it is news.
+    mutating func suspect(
+        _ known: MemberRecord, incarnation: Incarnation, by accuser: NodeName, hasProof: Bool, at now: Instant,
+        into effects: inout [Effect]
+    ) {
+        var record = known
+        record.incarnation = max(known.incarnation, incarnation)
+        var isNews = record.incarnation > known.incarnation
+        if let index = suspicions.firstIndex(where: { $0.subject == known.id }) {
+            isNews = suspicions[index].confirm(by: accuser) || isNews
+        } else {
+            let shortest = settings.shortestSuspicion(members: livingCount)
+            suspicions.append(
+                Suspicion(
+                    of: known.id, at: now, by: accuser, shortest: shortest,
+                    longest: shortest * settings.suspicionSpread,
+                    needed: settings.confirmationsNeeded(members: livingCount)))
+            record.state = .suspect
+            record.since = now
+            isNews = true
+        }
+        var isNewProof = false
+        if hasProof, let index = suspicions.firstIndex(where: { $0.subject == known.id }) {
+            isNewProof = suspicions[index].prove(by: accuser)
+        }
+        table.put(record)
+        if known.state == .alive { effects.append(.memberChanged(record, was: .alive)) }
+        guard isNews || isNewProof else { return }
+        let rumor = Rumor.suspect(record.id, record.incarnation, by: accuser, hasProof: hasProof)
+        queue.enqueue(rumor)
+        if accuser == own.id.name {
+            // The sooner it knows, the sooner it can refute.
+            send(.gossip, to: record.profile.gossip, first: [rumor], into: &effects)
+        }
+        if isNewProof {
+            isUrgent = true
+            if accuser != own.id.name { startProbe(of: record, at: now, into: &effects) }
+        }
+    }
+
+    /// Makes a generation `dead` or `left`, for good.
+    mutating func bury(_ known: MemberRecord, as rumor: Rumor, at now: Instant, into effects: inout [Effect]) {
+        var record = known
+        record.state = rumor.state
+        record.since = now
+        record.incarnation = max(known.incarnation, rumor.incarnation)
+        table.put(record)
+        order.remove(known.id.name)
+        suspicions.removeAll { $0.subject == known.id }
+        probes.removeAll { $0.target == known.id }
+        queue.enqueue(rumor)
+        isUrgent = true
+        effects.append(.memberChanged(record, was: known.state))
+        if table.livingCount == 0, known.state.isLiving { beginLoneliness(at: now) }
+    }
+
+    /// Suspicions whose time is up.
+    mutating func endSuspicions(at now: Instant, into effects: inout [Effect]) {
+        for suspicion in suspicions where suspicion.deadline <= now {
+            declareDead(suspicion.subject, at: now, into: &effects)
+        }
+    }
+
+    private mutating func declareDead(_ id: NodeID, at now: Instant, into effects: inout [Effect]) {
+        suspicions.removeAll { $0.subject == id }
+        guard let known = table[id], known.state.isLiving else { return }
+        let rumor = Rumor.dead(id, known.incarnation, by: own.id.name)
+        bury(known, as: rumor, at: now, into: &effects)
+        // Should it be there after all, it has to know.
+        send(.gossip, to: known.profile.gossip, first: [rumor], into: &effects)
+    }
+
+    // MARK: Proof
+
+    mutating func proveExit(of id: NodeID, at now: Instant, into effects: inout [Effect]) {
+        guard phase == .active, let known = table[id], known.state.isLiving else { return }
+        suspect(
+            known, incarnation: known.incarnation, by: own.id.name, hasProof: true, at: now, into: &effects)
+    }
+
+    /// Own proof and another member's, or own proof and nobody left who could have one, make a death certain.
+    mutating func settleProofs(at now: Instant, into effects: inout [Effect]) {
+        // A death may take away the last witness of another one.
+        while phase == .active, let certain = suspicions.first(where: isCertain) {
+            declareDead(certain.subject, at: now, into: &effects)
+        }
+    }
+
+    private func isCertain(_ suspicion: Suspicion) -> Bool {
+        guard suspicion.provers.contains(own.id.name) else { return false }
+        return suspicion.provers.count > 1
+            || !table.rows.contains { $0.state == .alive && $0.id != suspicion.subject }
+    }
+}

@@ -1,0 +1,107 @@
+import Primitives
+
+/// What a datagram does.
+extension Membership {
+    mutating func receive(
+        _ message: GossipMessage, from address: Address, at now: Instant, into effects: inout [Effect]
+    ) {
+        guard phase != .gone else { return }
+        let sender = message.sender
+        guard sender.name != own.id.name else { return noticeRival(sender, into: &effects) }
+        let teller = Teller(id: sender, viewNumber: message.viewNumber)
+        if let known = table[sender.name], isOver(sender, known) {
+            return answerFormer(message, teller, known: known, from: address, into: &effects)
+        }
+        if table[sender] == nil, message.rumors.contains(where: isVerdictOnMyself), outranks(teller) {
+            // A stranger that believes this node dead: it is the one that was away.
+            if spendCourtesy() {
+                send(.gossip, to: address, first: [.dead(sender, Incarnation(0), by: own.id.name)], into: &effects)
+            }
+            return
+        }
+        let needsState = table.livingCount == 0 || awaitsWelcome && table[sender] == nil
+        var corrections: [Rumor] = []
+        for rumor in message.rumors.prefix(GossipMessage.maximumRumors) where isHeeded(rumor, of: message) {
+            learn(rumor, from: teller, corrections: &corrections, at: now, into: &effects)
+        }
+        let isKnown = hear(message, at: now, into: &effects)
+        if !corrections.isEmpty, spendCourtesy() {
+            send(.gossip, to: address, first: corrections, into: &effects)
+        }
+        answer(message, from: address, isKnown: isKnown, needsState: needsState, at: now, into: &effects)
+    }
+
+    /// That generation cannot come back: not believed, save that it may know better (`Accusation.swift`).
+    func isOver(_ id: NodeID, _ known: MemberRecord) -> Bool {
+        id.generation < known.id.generation || id == known.id && !known.state.isLiving
+    }
+
+    /// What strangers and those who join say to the detriment of others does not count: they have been away.
+    private func isHeeded(_ rumor: Rumor, of message: GossipMessage) -> Bool {
+        if rumor.state == .alive || rumor.subject.name == own.id.name { return true }
+        return message.body != .join && table[message.sender] != nil
+    }
+
+    private mutating func answerFormer(
+        _ message: GossipMessage, _ teller: Teller, known: MemberRecord, from address: Address,
+        into effects: inout [Effect]
+    ) {
+        if message.rumors.contains(where: isVerdictOnMyself), !outranks(teller) {
+            condemn(by: teller, into: &effects)
+        } else if spendCourtesy() {
+            send(.gossip, to: address, first: [Rumor(known, toldBy: own.id.name)], into: &effects)
+        }
+    }
+
+    /// Takes load and view number from the header. Whether the sender is a living member.
+    private mutating func hear(_ message: GossipMessage, at now: Instant, into effects: inout [Effect]) -> Bool {
+        guard let record = table[message.sender], record.state.isLiving else { return false }
+        table.hear(message.load, viewNumber: message.viewNumber, of: record.id.name, at: now)
+        if record.load != message.load || record.viewNumber != message.viewNumber {
+            effects.append(.loadChanged(record.id, message.load, viewNumber: message.viewNumber))
+        }
+        return true
+    }
+
+    private mutating func answer(
+        _ message: GossipMessage, from address: Address, isKnown: Bool, needsState: Bool, at now: Instant,
+        into effects: inout [Effect]
+    ) {
+        switch message.body {
+        case .ping(let sequence, let target):
+            answerPing(sequence, target: target, from: address, into: &effects)
+        case .pingRequest(let sequence, let target, let targetAddress):
+            relay(
+                sequence, target: target, at: targetAddress, origin: address, now: now, into: &effects)
+        case .ack(let sequence, let member):
+            hearAck(sequence, of: member, from: message.sender, into: &effects)
+        case .nack(let sequence):
+            hearNack(sequence, from: message.sender)
+        case .join:
+            if phase == .active, spendCourtesy() { send(welcome(), to: address, into: &effects) }
+            return
+        case .welcome:
+            if isKnown, needsState {
+                awaitsWelcome = false
+                effects.append(.pushPull(message.sender))
+            }
+            return
+        case .gossip: break
+        }
+        // Somebody whom this node does not know: each introduces itself to the other.
+        if !isKnown, phase == .active, spendCourtesy() {
+            send(.join, to: address, first: [ownRumor], into: &effects)
+        }
+    }
+
+    private mutating func answerPing(
+        _ sequence: UInt32, target: NodeID, from address: Address, into effects: inout [Effect]
+    ) {
+        if target == own.id {
+            let farewell = phase == .active ? [] : [ownRumor]
+            send(.ack(sequence: sequence, of: own.id), to: address, first: farewell, into: &effects)
+        } else if target.name == own.id.name, spendCourtesy() {
+            send(.gossip, to: address, first: [ownRumor], into: &effects)
+        }
+    }
+}

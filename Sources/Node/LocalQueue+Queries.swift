@@ -1,0 +1,160 @@
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+
+/// What clients and peers ask the owner.
+extension LocalQueue {
+    /// Priority of the best ready task; 0 if there is none.
+    var headPriority: UInt8 { owner.headPriority()?.rawValue ?? 0 }
+
+    // MARK: Submission
+
+    func submit(_ specs: [TaskSpec]) async -> Result<[AcceptedTask], OwnerRefusal> {
+        await withCheckedContinuation { continuation in
+            accept(specs, ids: nil) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// `done` with the accepted tasks once they are committed; with `notAnOwner` if this node ceased to be their owner.
+    private func accept(
+        _ specs: [TaskSpec], ids: [TaskID]?, _ done: @escaping @Sendable (Result<[AcceptedTask], OwnerRefusal>) -> Void
+    ) {
+        guard !isDraining, !owner.isPaused else { return done(.failure(.notAnOwner)) }
+        let submitted = Submitted()
+        let request = request { [self] isCommitted in
+            onLoop { queue in
+                done(
+                    isCommitted ? .success(queue.describe(submitted.ids, specs)) : .failure(.unconfirmed(submitted.ids))
+                )
+            }
+        }
+        do throws(OwnerRefusal) {
+            submitted.ids = try owner.submit(
+                specs, ids: ids, request: request, at: node.now, microseconds: node.scheduler.microsecondsSince1970)
+            turn()
+        } catch {
+            forget(request)
+            done(.failure(error))
+        }
+    }
+
+    private func describe(_ ids: [TaskID], _ specs: [TaskSpec]) -> [AcceptedTask] {
+        let holders = owner.holders()
+        let wanted = Int(view?.settings.copies ?? 1)
+        let durability: AcceptedTask.Durability =
+            wanted <= 1 ? .local : holders.count >= wanted ? .replicated : .degraded
+        return ids.map { id in
+            AcceptedTask(
+                id: id, status: owner.task(id)?.status ?? .pending, owner: node.name, durability: durability,
+                holders: holders, createdAt: id.createdAt)
+        }
+    }
+
+    /// Another node was full, or draining: this one accepts, under ids that the other has chosen.
+    func forwarded(_ specs: [TaskSpec], ids: [TaskID], _ reply: @escaping @Sendable (ForwardReply) -> Void) {
+        accept(specs, ids: ids) { result in
+            switch result {
+            case .success(let tasks): reply(.accepted(tasks.map(\.id), holders: tasks.first?.holders ?? []))
+            case .failure(.full): reply(.full)
+            case .failure(.notAnOwner): reply(.unavailable)
+            // They may yet be adopted: without an answer the asker knows that nobody knows.
+            case .failure(.unconfirmed): break
+            }
+        }
+    }
+
+    /// Ids for tasks that another node's ledger is to accept.
+    func idsFor(_ ledger: LedgerID, count: Int) -> [TaskID] {
+        owner.makeIDs(for: ledger, count: count, microseconds: node.scheduler.microsecondsSince1970)
+    }
+
+    // MARK: Looking
+
+    func lookup(_ id: TaskID, wait limit: Duration, _ reply: @escaping @Sendable (LookupReply) -> Void) {
+        let unknown = LookupReply.unknown(viewNumber: servesItsView ? view?.number ?? 0 : 0)
+        guard let record = owner.task(id) else { return reply(unknown) }
+        let isEnding = !owner.isTellable(record)
+        guard isEnding || !record.status.isFinal && limit > .zero else { return reply(.found(record)) }
+        wait(for: id, atMost: isEnding ? max(limit, Limits.commitPatience) : limit) { latest in
+            reply(latest.map { .found($0) } ?? unknown)
+        }
+    }
+
+    /// Whether it serves every ledger that its view gives it: else "unknown" means nothing.
+    private var servesItsView: Bool {
+        guard let view else { return false }
+        let me = StoreHolder(name: node.name, store: node.profile.store)
+        return view.ledgers.allSatisfy { $0.primary != me || owner.term(of: $0.id) != nil }
+    }
+
+    func list(_ request: ListRequest) -> [TaskRecord] {
+        let records = owner.tasks(before: request.before, limit: min(Int(request.limit), Limits.pageTasks + 1)) {
+            record in
+            (request.statuses == 0 || request.statuses & (1 << record.status.rawValue) != 0)
+                && (request.queue == nil || record.spec.queue == request.queue)
+                && (request.taskType == nil || record.spec.type == request.taskType)
+        }
+        return records.map(\.summary)
+    }
+
+    func cancel(_ id: TaskID, _ reply: @escaping @Sendable (CancelReply) -> Void) {
+        let decided = Decision()
+        // Not committed: the task has another owner now, and the answer names no record.
+        let number = request { [self] isCommitted in
+            onLoop { queue in
+                reply(CancelReply(decision: decided.value, record: isCommitted ? queue.owner.task(id) : nil))
+            }
+        }
+        decided.value = owner.cancel(id, request: number, timestamp: node.timestamp, into: &effects)
+        switch decided.value {
+        case .cancelled, .requested:
+            turn()
+        case .finished, .unknown:
+            forget(number)
+            reply(CancelReply(decision: decided.value, record: owner.task(id)))
+        }
+    }
+
+    // MARK: Telling
+
+    func status() -> PeerStatus {
+        let workers = node.colleagues.workers
+        let running = workers.onLoop { $0.running }
+        return PeerStatus(
+            node: node.identity, viewNumber: view?.number ?? 0, viewDigest: view?.digest ?? 0, load: load(),
+            slotCount: UInt32(node.configuration.slots),
+            busy: running.map { run in
+                PeerStatus.Slot(
+                    index: UInt32(run.slot), task: run.assignment.id, taskType: run.assignment.spec.type,
+                    queue: run.assignment.spec.queue, ledger: run.assignment.ledger, since: run.since)
+            }, taskTypes: workers.taskTypes, completed: owner.counters.completed, failed: owner.counters.failed,
+            duplicatesDiscarded: owner.counters.duplicatesDiscarded, stolen: workers.onLoop { $0.stolenCount },
+            unwrittenResults: node.registry.storesResults ? UInt64(owner.unarchivedCount) : 0,
+            isRegistryConnected: node.colleagues.archive.onLoop { $0.isConnected },
+            ledgers: served,
+            closed: closed,
+            queues: owner.depth().prefix(Limits.reportedQueues).map { depth in
+                PeerStatus.Queue(name: depth.queue, counts: depth.counts.map { UInt64(max(0, $0)) })
+            }, takeovers: takeovers)
+    }
+
+    /// What this node still serves, and how much of it has no outcome.
+    var served: [PeerStatus.Ledger] {
+        owner.ownedLedgers.map { PeerStatus.Ledger(id: $0, open: UInt64(owner.openCount(of: $0) ?? 0)) }
+    }
+
+    var openCount: Int { owner.openCount }
+    var completedCount: UInt64 { owner.counters.completed }
+}
+
+/// Filled in by the call that makes a request, read when the request is answered. Only on the loop.
+private final class Submitted: @unchecked Sendable { var ids: [TaskID] = [] }
+private final class Decision: @unchecked Sendable { var value = CancelDecision.unknown }
+
+extension Limits {
+    /// How long an outcome that is about to be committed is waited for before it is told.
+    static let commitPatience = Duration.seconds(2)
+}

@@ -1,0 +1,471 @@
+import EventLoop
+import Membership
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+import WorkStealing
+
+/// The tasks that this node owns: carries out what the owner's machine wants, and answers clients and peers about them.
+///
+/// Events are handled as they come; what follows from them (starts, grants, replication, answers) is done once a turn of
+/// the loop, so that everything that came in one turn shares its messages.
+actor LocalQueue {
+    nonisolated let node: NodeContext
+    nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
+
+    var owner: TaskOwner
+    var view: View?
+    private var parking = ParkingLot()
+    private(set) var isDraining = false
+    private var isStopped = false
+    private var isTurnDue = false
+    private var alarm: (any ScheduledAction)?
+    private var upkeep: (any ScheduledAction)?
+    private var upkeepCount = 0
+
+    /// What waits for a commit.
+    private var requests: [UInt64: (Bool) -> Void] = [:]
+    private var lastRequest: UInt64 = 0
+    /// Who waits for a task's end.
+    private var waiters: [TaskID: [UInt64: Waiter]] = [:]
+
+    private struct Waiter {
+        let done: @Sendable (TaskRecord?) -> Void
+        let timer: any ScheduledAction
+    }
+    private(set) var takeovers: [PeerStatus.Takeover] = []
+    /// Effects that were caused by an event and wait for the turn.
+    var effects: [OwnerEffect] = []
+
+    /// Ledgers that ended with this node's last process, and what was open in them.
+    let closed: [PeerStatus.Ledger]
+
+    init(_ node: NodeContext, closed: [PeerStatus.Ledger], seed: UInt64) {
+        self.closed = closed
+        self.node = node
+        owner = TaskOwner(
+            me: node.identity,
+            settings: TaskOwner.Settings(
+                slots: node.configuration.slots, maxQueued: node.configuration.maxQueued,
+                hasRegistry: node.registry.storesResults),
+            seed: seed)
+        owner.isPaused = true
+    }
+
+    func start() { lookAfter() }
+
+    func stop() {
+        isStopped = true
+        alarm?.cancel()
+        upkeep?.cancel()
+        for request in requests.keys.sorted() { requests.removeValue(forKey: request)?(false) }
+        for id in waiters.keys.sorted() { tellWaiters(id, nil) }
+    }
+
+    // MARK: Turns
+
+    /// Something happened: what follows is done at the end of this turn of the loop.
+    func turn() {
+        guard !isTurnDue, !isStopped else { return }
+        isTurnDue = true
+        node.scheduler.execute { [self] in onLoop { $0.carryOutTurn() } }
+    }
+
+    private func carryOutTurn() {
+        isTurnDue = false
+        guard !isStopped else { return }
+        owner.slotsFree(node.colleagues.workers.onLoop { $0.freeSlots })
+        owner.startReady(at: node.now, timestamp: node.timestamp, into: &effects)
+        serveThieves()
+        owner.flush(isLinked: { node.isLinked($0) }, into: &effects)
+        owner.collect(into: &effects)
+        // Commits without backups, and what they led to, are seen at once.
+        while !effects.isEmpty {
+            let batch = effects
+            effects = []
+            carryOut(batch)
+            owner.flush(isLinked: { node.isLinked($0) }, into: &effects)
+            owner.collect(into: &effects)
+        }
+        setAlarm()
+        node.colleagues.workers.onLoop { $0.turn() }
+    }
+
+    private func serveThieves() {
+        var unserved: [ParkingLot.Request] = []
+        while let (request, limit) = parking.next(ready: owner.readyCount, at: node.now) {
+            // Only a member's lease is revoked when it dies. A thief that is about to be one waits; it asked only once.
+            guard let member = view?.member(request.thief) else {
+                parking.remove(request.thief)
+                unserved.append(request)
+                continue
+            }
+            let count = owner.grant(
+                to: request.thief, slots: Int(member.profile.slots), limit: limit,
+                minimumPriority: Priority(Int(request.minimumPriority)) ?? .low, bytes: Limits.grantBytes, at: node.now,
+                timestamp: node.timestamp)
+            parking.served(count, left: owner.readyCount)
+            if count == 0 {
+                // What is ready is not for this thief; its request waits for what comes.
+                parking.remove(request.thief)
+                unserved.append(request)
+            }
+        }
+        for request in unserved { parking.putBack(request) }
+    }
+
+    private func setAlarm() {
+        alarm?.cancel()
+        alarm = nil
+        guard let at = owner.nextAlarm else { return }
+        alarm = node.scheduler.schedule(after: max(at - node.now, .zero)) { [self] in
+            onLoop {
+                $0.owner.wake(at: $0.node.now, timestamp: $0.node.timestamp)
+                $0.turn()
+            }
+        }
+    }
+
+    /// What is done whether or not anything happens.
+    private func lookAfter() {
+        guard !isStopped else { return }
+        if let view {
+            let isLinked: (NodeName) -> Bool = { self.node.isLinked($0) }
+            let replicas = possibleReplicas(view)
+            owner.lookAfterReplicas(
+                candidates: replicas.alive, suspects: replicas.suspect,
+                // Who leaves hands over to a backup, so it needs one in any case.
+                copies: max(Int(view.settings.copies), isDraining ? 2 : 1), at: node.now, isLinked: isLinked,
+                into: &effects)
+            keepDeposed()
+            for (holder, attempts) in owner.doubts() { askHolds(attempts, of: holder) }
+        }
+        upkeepCount += 1
+        if upkeepCount.isMultiple(of: 600) { owner.dropExpiredOutcomes(wallClock: node.timestamp) }
+        tellLoad()
+        turn()
+        upkeep = node.scheduler.schedule(after: Limits.upkeepInterval) { [self] in onLoop { $0.lookAfter() } }
+    }
+
+    /// Members that may hold a copy, those with the fewest first; and those of whom that is not sure now.
+    private func possibleReplicas(_ view: View) -> (alive: [StoreHolder], suspect: [StoreHolder]) {
+        let members = node.colleagues.membership.onLoop { $0.members }
+        var copies: [NodeName: Int] = [:]
+        for ledger in view.ledgers { for replica in ledger.replicas { copies[replica.name, default: 0] += 1 } }
+        func listed(_ state: MemberState) -> [StoreHolder] {
+            view.members.filter { member in
+                members.contains { $0.id == member.id && $0.state == state && !$0.load.isDraining }
+            }.map(\.replica).sorted { (copies[$0.name, default: 0], $0.name) < (copies[$1.name, default: 0], $1.name) }
+        }
+        return (listed(.alive), listed(.suspect))
+    }
+
+    /// A ledger's only copy here must not wait for the end of the turn: the next view may give it back.
+    private func keepDeposed() {
+        for case .deposed(let copy) in effects { node.colleagues.replicas.onLoop { $0.deposed(copy) } }
+        effects.removeAll { if case .deposed = $0 { true } else { false } }
+    }
+
+    private func tellLoad() {
+        let load = load()
+        node.colleagues.membership.onLoop { $0.handle(.loadChanged(load)) }
+    }
+
+    func load() -> LoadDigest {
+        LoadDigest(
+            ready: UInt32(clamping: owner.readyCount), open: UInt32(clamping: owner.openCount),
+            headPriority: owner.headPriority()?.rawValue ?? 0, isDraining: isDraining,
+            freeSlots: UInt16(clamping: node.colleagues.workers.onLoop { $0.freeSlots }),
+            oldestAge: UInt32(clamping: owner.headAge(at: node.now).milliseconds / 100))
+    }
+
+    // MARK: Standing
+
+    func install(_ view: View, after previous: View?) {
+        self.view = view
+        let me = StoreHolder(name: node.name, store: node.profile.store)
+        let isListed = view.member(node.identity) != nil
+        let roles =
+            !isListed
+            ? []
+            : view.ledgers.filter { $0.primary == me }.map {
+                LedgerRole(ledger: $0.id, term: $0.term, backups: $0.backups, isHome: $0.founder == me)
+            }
+        let made = owner.install(
+            viewNumber: view.number, roles: roles, members: Set(view.members.map(\.id)), at: node.now,
+            timestamp: node.timestamp, copies: { id in node.colleagues.replicas.onLoop { $0.take(id) } }, into: &effects
+        )
+        keepDeposed()
+        // Whoever waits for a task that another node owns now has to ask there.
+        for id in waiters.keys.sorted() where owner.task(id) == nil { tellWaiters(id, nil) }
+        for takeover in made {
+            guard let from = previous?.ledger(takeover.ledger)?.primary.name, from != node.name else { continue }
+            node.logger.warning(
+                "took over",
+                metadata: [
+                    "ledger": "\(takeover.ledger)", "term": "\(takeover.term)", "from": "\(from)",
+                    "open": "\(takeover.recovered)",
+                ])
+            takeovers.append(
+                PeerStatus.Takeover(
+                    ledger: takeover.ledger, term: takeover.term, from: from, to: node.name, at: node.timestamp,
+                    recovered: UInt64(takeover.recovered)))
+        }
+        takeovers.removeFirst(max(0, takeovers.count - Limits.takeovers))
+        standingChanged()
+    }
+
+    /// Whether this node may start tasks: a current view lists it, and it is not draining.
+    func standingChanged() {
+        owner.isPaused = isDraining || !node.colleagues.views.onLoop { $0.isConfirmed }
+        turn()
+    }
+
+    /// Takes no more work. Its ledgers go to their backups by a view, since gossip says that it drains.
+    func drain() {
+        isDraining = true
+        tellLoad()
+        standingChanged()
+    }
+
+    func returned(as identity: NodeID) {
+        for ledger in owner.ownedLedgers { owner.stepDown(ledger, into: &effects) }
+        keepDeposed()
+        owner.returned(as: identity)
+        for id in waiters.keys.sorted() { tellWaiters(id, nil) }
+        standingChanged()
+    }
+
+    func term(of ledger: LedgerID) -> Term? { owner.term(of: ledger) }
+
+    func linkDown(_ id: NodeID) {
+        parking.remove(id)
+        owner.linkDown(id.name, at: node.now)
+        turn()
+    }
+
+    // MARK: Effects
+
+    private func carryOut(_ effects: [OwnerEffect]) {
+        var settled: [NodeID: [AttemptID]] = [:]
+        var starts: [Assignment] = []
+        for effect in effects {
+            switch effect {
+            case .replicate(let replication): replicate(replication)
+            case .accepted(let request): requests.removeValue(forKey: request)?(true)
+            case .unconfirmed(let request): requests.removeValue(forKey: request)?(false)
+            case .start(let assignment): starts.append(assignment)
+            case .grant(let assignments, let thief): grant(assignments, to: thief)
+            case .stop(let attempt, let holder): stop(attempt, at: holder)
+            case .settled(let attempts, let executor): settled[executor, default: []] += attempts
+            case .ended(let record):
+                tellWaiters(record.id, record)
+                node.colleagues.archive.onLoop { $0.ended(record) }
+            case .deposed(let copy): node.colleagues.replicas.onLoop { $0.deposed(copy) }
+            case .drained(let ledger, let term, let view):
+                tellVoters(.drained(DrainedLedger(ledger: ledger, view: view, term: term)))
+            }
+        }
+        if !starts.isEmpty { node.colleagues.workers.onLoop { $0.take(starts) } }
+        for executor in settled.keys.sorted() {
+            guard let attempts = settled[executor] else { continue }
+            if executor == node.identity {
+                node.colleagues.workers.onLoop { $0.settled(attempts) }
+            } else {
+                node.transport.send(Frame(.settled, at: node.now) { $0.attemptIDs(attempts) }, to: executor)
+            }
+        }
+    }
+
+    private func replicate(_ effect: ReplicationEffect) {
+        switch effect {
+        case .append(let request, let holder, let epoch):
+            let frame = Frame(.append, at: node.now) { $0.appendRequest(request) }
+            ask(holder, frame, of: request.ledger, epoch, within: .seconds(2))
+        case .copy(let request, let holder, let epoch):
+            let frame = Frame(.copy, at: node.now) { $0.copyRequest(request) }
+            ask(holder, frame, of: request.ledger, epoch, within: .seconds(10))
+        case .askToList(let ledger, let term, let learner, let view):
+            tellVoters(.ask(LearnerAsk(ledger: ledger, view: view, term: term, learner: learner)))
+        case .askFailed(let ledger, let term, let learner, let view):
+            tellVoters(.askFailed(LearnerAsk(ledger: ledger, view: view, term: term, learner: learner)))
+        case .unreachable(let ledger, let term, let backup, let view):
+            tellVoters(.unreachable(BackupComplaint(ledger: ledger, view: view, term: term, backup: backup)))
+        }
+    }
+
+    /// Only the process that has the listed store may answer for it: what a restarted node with an empty one acknowledges
+    /// would count for what is lost.
+    private func ask(
+        _ holder: StoreHolder, _ frame: Frame, of ledger: LedgerID, _ epoch: UInt32, within limit: Duration
+    ) {
+        let name = holder.name
+        guard let id = node.peers[name], node.store(of: name) == holder.store else {
+            // Not at once: the request would be made again in this very turn.
+            _ = node.scheduler.schedule(after: Limits.upkeepInterval) { [self] in
+                onLoop { $0.owner.requestFailed(of: ledger, to: name, epoch: epoch, at: $0.node.now) }
+            }
+            return
+        }
+        node.transport.request(frame, to: id, within: limit) { [self] result in
+            onLoop { $0.replicaAnswered(result, of: ledger, name, epoch) }
+        }
+    }
+
+    private func replicaAnswered(
+        _ result: Result<Frame, PeerError>, of ledger: LedgerID, _ name: NodeName, _ epoch: UInt32
+    ) {
+        let reply: ReplicaReply? =
+            switch result {
+            case .success(let frame):
+                try? frame.read(at: node.now) { reader throws(WireError) in try reader.replicaReply() }
+            case .failure: nil
+            }
+        if let reply {
+            owner.handle(
+                reply, of: ledger, from: name, epoch: epoch, at: node.now, timestamp: node.timestamp, into: &effects)
+            keepDeposed()
+        } else {
+            // No answer, or none that makes sense: what arrived is found out when the replica is located anew.
+            owner.requestFailed(of: ledger, to: name, epoch: epoch, at: node.now)
+        }
+        turn()
+    }
+
+    private func tellVoters(_ evidence: Evidence) {
+        guard let view else { return }
+        let frame = Frame(.evidence, at: node.now) { $0.evidence(evidence) }
+        for voter in view.voters {
+            if voter.name == node.name {
+                node.colleagues.views.onLoop { $0.take(evidence) }
+            } else if let id = node.peers[voter.name] {
+                node.transport.send(frame, to: id)
+            }
+        }
+    }
+
+    private func grant(_ assignments: [Assignment], to thief: NodeID) {
+        let digest = load()
+        let frame = Frame(.grant, at: node.now) { writer in
+            writer.loadDigest(digest)
+            writer.array(assignments) { $0.assignment($1) }
+        }
+        node.transport.request(frame, to: thief, within: .seconds(1)) { [self] result in
+            guard case .failure = result else { return }
+            onLoop { $0.owner.grantFailed(assignments.map(\.attempt)) }
+        }
+    }
+
+    private func askHolds(_ attempts: [AttemptID], of holder: NodeID) {
+        if holder == node.identity {
+            let answer = node.colleagues.workers.onLoop { $0.answer(attempts) }
+            owner.holds(answer.held, not: answer.missing, at: node.now, timestamp: node.timestamp)
+            return
+        }
+        node.transport.request(Frame(.holds, at: node.now) { $0.attemptIDs(attempts) }, to: holder, within: .seconds(1))
+        {
+            [self] result in
+            guard case .success(let frame) = result else { return }
+            onLoop { $0.holdsAnswered(frame, asked: attempts) }
+        }
+    }
+
+    private func holdsAnswered(_ frame: Frame, asked: [AttemptID]) {
+        do throws(WireError) {
+            let answer = try frame.read(at: node.now) { reader throws(WireError) in
+                (try reader.attemptIDs(), try reader.attemptIDs())
+            }
+            owner.holds(
+                answer.0.filter(asked.contains), not: answer.1.filter(asked.contains), at: node.now,
+                timestamp: node.timestamp)
+            turn()
+        } catch {
+            node.logger.warning("answer about leases refused", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    private func stop(_ attempt: AttemptID, at holder: NodeID) {
+        if holder == node.identity {
+            node.colleagues.workers.onLoop { $0.stop(attempt) }
+        } else {
+            node.transport.send(Frame(.stop, at: node.now) { $0.attemptIDs([attempt]) }, to: holder)
+        }
+    }
+
+    // MARK: Waiting
+
+    /// `done` is called once what was appended under the request's number is committed (true), or cannot be any more here.
+    func request(_ done: @escaping (Bool) -> Void) -> UInt64 {
+        lastRequest += 1
+        requests[lastRequest] = done
+        return lastRequest
+    }
+
+    func forget(_ request: UInt64) { requests[request] = nil }
+
+    func wait(for id: TaskID, atMost limit: Duration, _ done: @escaping @Sendable (TaskRecord?) -> Void) {
+        lastRequest += 1
+        let key = lastRequest
+        let timer = node.scheduler.schedule(after: limit) { [self] in
+            onLoop { queue in
+                guard let waiter = queue.waiters[id]?.removeValue(forKey: key) else { return }
+                if queue.waiters[id]?.isEmpty == true { queue.waiters[id] = nil }
+                let record = queue.owner.task(id)
+                waiter.done(record.flatMap { queue.owner.isTellable($0) ? $0 : nil })
+            }
+        }
+        waiters[id, default: [:]][key] = Waiter(done: done, timer: timer)
+    }
+
+    private func tellWaiters(_ id: TaskID, _ record: TaskRecord?) {
+        guard let all = waiters.removeValue(forKey: id) else { return }
+        for key in all.keys.sorted() {
+            all[key]?.timer.cancel()
+            all[key]?.done(record)
+        }
+    }
+
+    // MARK: News from executors and thieves
+
+    func stealAsked(_ request: StealRequest, by thief: NodeID) {
+        parking.park(thief, wanted: request.wanted, minimumPriority: request.minimumPriority.rawValue, at: node.now)
+        turn()
+    }
+
+    func reported(_ reports: [AttemptReport], by executor: NodeID) {
+        for report in reports {
+            owner.take(report, from: executor, at: node.now, timestamp: node.timestamp, into: &effects)
+        }
+        turn()
+    }
+
+    func began(_ attempts: [AttemptID]) {
+        owner.began(attempts, at: node.timestamp)
+        turn()
+    }
+
+    func offered(_ request: OfferRequest) -> Bool {
+        guard owner.term(of: request.ledger) != nil else { return false }
+        owner.adopt(request.tail, into: request.ledger, timestamp: node.timestamp, effects: &effects)
+        turn()
+        return true
+    }
+
+    func archived(_ ids: [TaskID]) {
+        for id in ids { owner.archived(id) }
+        turn()
+    }
+
+    func rewriteOutcomes() {
+        owner.rewriteOutcomes()
+        turn()
+    }
+}
+
+extension Limits {
+    /// How often replicas, doubtful leases and the own load are looked after.
+    static let upkeepInterval = Duration.milliseconds(100)
+}

@@ -1,0 +1,132 @@
+import EventLoop
+import Membership
+import Peers
+import Primitives
+import Views
+import Wire
+
+/// Carries out what the membership machine wants: datagrams, a timer, push-pull over TCP, and news for the others.
+actor MembershipActor {
+    nonisolated let node: NodeContext
+    nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
+
+    private var machine: Membership
+    private let codec: GossipCodec
+    private var channel: (any DatagramChannel)?
+    private var timer: (any ScheduledAction)?
+    private var leaving: [CheckedContinuation<Void, Never>] = []
+    private var isStopped = false
+
+    init(_ node: NodeContext, seed: UInt64) {
+        self.node = node
+        codec = GossipCodec(cluster: node.configuration.cluster)
+        machine = Membership(myself: node.identity, profile: node.profile, seed: seed)
+    }
+
+    /// Everybody known, this node included, ascending by name.
+    var members: [MemberRecord] { machine.members }
+    var incarnation: Incarnation { machine.incarnation }
+
+    func start(_ channel: any DatagramChannel) {
+        self.channel = channel
+        handle(.join(seeds: node.configuration.seeds))
+    }
+
+    func stop() {
+        isStopped = true
+        timer?.cancel()
+        channel?.close()
+        channel = nil
+        finishLeaving()
+    }
+
+    /// Spreads that this node leaves; returns when enough of the others were told.
+    func leave() async {
+        guard !isStopped else { return }
+        await withCheckedContinuation { continuation in
+            leaving.append(continuation)
+            handle(.leave)
+        }
+    }
+
+    private func finishLeaving() {
+        for continuation in leaving { continuation.resume() }
+        leaving.removeAll()
+    }
+
+    func receive(_ bytes: ArraySlice<UInt8>, from address: Address) {
+        do {
+            handle(.received(try codec.decode(bytes), from: address))
+        } catch {
+            node.logger.debug("datagram refused", metadata: ["from": "\(address)", "reason": "\(error)"])
+        }
+    }
+
+    func handle(_ event: Membership.Event) {
+        guard !isStopped else { return }
+        var effects: [Membership.Effect] = []
+        machine.handle(event, at: node.now, into: &effects)
+        for effect in effects { carryOut(effect) }
+        setTimer()
+    }
+
+    private func setTimer() {
+        timer?.cancel()
+        let delay = machine.nextDeadline - node.now
+        timer = node.scheduler.schedule(after: max(delay, .zero)) { [self] in onLoop { $0.handle(.tick) } }
+    }
+
+    private func carryOut(_ effect: Membership.Effect) {
+        switch effect {
+        case .send(let message, let address):
+            channel?.send(codec.encode(message), to: address)
+        case .memberChanged(let record, let was):
+            node.logger.info(
+                "member \(record.state)",
+                metadata: ["member": "\(record.id)", "was": "\(was.map { "\($0)" } ?? "unknown")"])
+            node.colleagues.views.onLoop { $0.membershipChanged() }
+        case .loadChanged(let id, let load, let viewNumber):
+            node.colleagues.workers.onLoop { $0.learn(load, of: id) }
+            if let profile = machine.member(id.name)?.profile {
+                node.colleagues.views.onLoop { $0.heard(viewNumber, from: id.name, address: profile.peer) }
+            }
+        case .pushPull(let id):
+            pushPull(id)
+        case .declaredDead(let accuser):
+            node.logger.warning("declared dead", metadata: ["by": "\(accuser)"])
+            node.colleagues.views.onLoop { $0.returnUnderNewGeneration() }
+        case .nameTaken(let other):
+            node.logger.critical("another process has this node's name", metadata: ["other": "\(other)"])
+            node.colleagues.node.stopBecause("another process runs as \(other), a later start of the same name")
+        case .left:
+            finishLeaving()
+        }
+    }
+
+    private func pushPull(_ id: NodeID) {
+        let frame = Frame(.pushPull, at: node.now) { $0.array(machine.fullState()) { $0.memberRecord($1) } }
+        node.transport.request(frame, to: id, within: .seconds(5)) { [self] result in
+            guard case .success(let answer) = result else { return }
+            onLoop { $0.merge(answer, from: id) }
+        }
+    }
+
+    /// The other half of a push-pull: takes the asker's state, answers with this node's.
+    func pushPullAsked(_ frame: Frame, by id: NodeID) -> Frame {
+        merge(frame, from: id)
+        return Frame(.pushPull, at: node.now) { $0.array(machine.fullState()) { $0.memberRecord($1) } }
+    }
+
+    private func merge(_ frame: Frame, from id: NodeID) {
+        do throws(WireError) {
+            var reader = ByteReader(frame.body[...], now: node.now)
+            let records = try reader.array(upTo: Limits.members * 4, "members") { reader throws(WireError) in
+                try reader.memberRecord()
+            }
+            try reader.finish()
+            handle(.merge(records, from: id))
+        } catch {
+            node.logger.warning("push-pull refused", metadata: ["from": "\(id)", "reason": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,42 @@
+public import Primitives
+
+/// What a node is told before it starts. All of it has been checked.
+public struct NodeConfiguration: Sendable {
+    public var name: NodeName
+    /// Name of the cluster: nodes of another one are refused.
+    public var cluster: String
+    /// Listens for clients; port 0 is not allowed here, since others are told the address.
+    public var http: Address
+    public var peer: Address
+    public var gossip: Address
+    /// The host that others reach this node at.
+    public var advertise: String
+    /// What must survive a restart: the identity of the disk, the generation, the promises about views.
+    public var dataDirectory: String
+    /// Where handlers read and write files.
+    public var workDirectory: String
+    /// Resolved gossip addresses to begin with.
+    public var seeds: [Address]
+    public var slots: Int
+    public var maxQueued: Int
+    /// How many nodes hold each task; of the node that founds the cluster.
+    public var copies: UInt8
+
+    public init(
+        name: NodeName, cluster: String, http: Address, peer: Address, gossip: Address, advertise: String,
+        dataDirectory: String, workDirectory: String, seeds: [Address], slots: Int, maxQueued: Int, copies: UInt8 = 2
+    ) {
+        self.name = name
+        self.cluster = cluster
+        self.http = http
+        self.peer = peer
+        self.gossip = gossip
+        self.advertise = advertise
+        self.dataDirectory = dataDirectory
+        self.workDirectory = workDirectory
+        self.seeds = seeds
+        self.slots = slots
+        self.maxQueued = maxQueued
+        self.copies = copies
+    }
+}

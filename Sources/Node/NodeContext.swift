@@ -1,0 +1,111 @@
+import EventLoop
+import Logging
+import Peers
+import Primitives
+import Registry
+import Synchronization
+
+/// Sends datagrams: a UDP socket, or a simulated network.
+protocol DatagramChannel: AnyObject, Sendable {
+    func send(_ bytes: [UInt8], to address: Address)
+    func close()
+}
+
+extension UDPSocket: DatagramChannel {}
+
+/// Replaces small files durably: the disk, or a simulated one.
+protocol DurableStore: AnyObject, Sendable {
+    func replaceFile(
+        _ path: String, with bytes: [UInt8], completion: @escaping @Sendable (Result<Void, SystemError>) -> Void)
+}
+
+extension FileStore: DurableStore {}
+
+/// What the actors of a node share. All of them run on `scheduler`.
+final class NodeContext: Sendable {
+    let configuration: NodeConfiguration
+    let scheduler: any Scheduler
+    let transport: any PeerTransport
+    let registry: any Registry
+    let files: any DurableStore
+    let logger: Logger
+    let profile: MemberProfile
+
+    private struct Shared {
+        var identity: NodeID
+        var links: [NodeName: NodeID] = [:]
+        var peers: [NodeName: NodeID] = [:]
+        var stores: [NodeName: StoreID] = [:]
+        var colleagues: Colleagues?
+    }
+    private let shared: Mutex<Shared>
+
+    init(
+        configuration: NodeConfiguration, identity: NodeID, profile: MemberProfile, scheduler: any Scheduler,
+        transport: any PeerTransport, registry: any Registry, files: any DurableStore, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.profile = profile
+        self.scheduler = scheduler
+        self.transport = transport
+        self.registry = registry
+        self.files = files
+        self.logger = logger
+        shared = Mutex(Shared(identity: identity))
+    }
+
+    var name: NodeName { configuration.name }
+    var now: Instant { scheduler.now }
+    var timestamp: Timestamp { scheduler.timestamp }
+
+    /// This life of the node. It changes when the node finds itself removed and returns.
+    var identity: NodeID {
+        get { shared.withLock { $0.identity } }
+        set { shared.withLock { $0.identity = newValue } }
+    }
+
+    /// The other actors: set once, before anything runs.
+    var colleagues: Colleagues {
+        get {
+            guard let colleagues = shared.withLock({ $0.colleagues }) else { preconditionFailure("not yet composed") }
+            return colleagues
+        }
+        set { shared.withLock { $0.colleagues = newValue } }
+    }
+
+    // MARK: Links
+
+    /// Who is to be linked, by name.
+    var peers: [NodeName: NodeID] {
+        get { shared.withLock { $0.peers } }
+        set { shared.withLock { $0.peers = newValue } }
+    }
+
+    /// What the process that has the name now holds of ledgers.
+    func store(of name: NodeName) -> StoreID? { shared.withLock { $0.stores[name] } }
+    func setStores(_ stores: [NodeName: StoreID]) { shared.withLock { $0.stores = stores } }
+
+    /// Whether the process that is meant by the name now is linked: a link to an earlier one may not have ended yet.
+    func isLinked(_ name: NodeName) -> Bool {
+        shared.withLock { shared in shared.peers[name].map { shared.links[name] == $0 } ?? false }
+    }
+    func isLinked(_ id: NodeID) -> Bool { shared.withLock { $0.links[id.name] == id } }
+    func linkUp(_ id: NodeID) { shared.withLock { $0.links[id.name] = id } }
+    func linkDown(_ id: NodeID) { shared.withLock { if $0.links[id.name] == id { $0.links[id.name] = nil } } }
+}
+
+/// The actors of a node.
+struct Colleagues: Sendable {
+    let membership: MembershipActor
+    let views: ViewKeeper
+    let queue: LocalQueue
+    let replicas: Replicas
+    let workers: WorkerPool
+    let archive: ResultArchive
+    let node: Node
+}
+
+extension Actor {
+    /// Calls an actor of the same loop, at once and in place. Traps off the loop.
+    nonisolated func onLoop<Value: Sendable>(_ body: (isolated Self) -> Value) -> Value { assumeIsolated(body) }
+}

@@ -1,0 +1,170 @@
+import Membership
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+
+/// Reports of the whole cluster, put together from what every node says of itself.
+extension NodeService {
+    private struct Everybody: Sendable {
+        var answers: [NodeName: PeerStatus]
+        var missing: [NodeName]
+        var view: View?
+        var members: [MemberRecord]
+    }
+
+    private func everybody() async -> Everybody {
+        let mine = await actors.queue.status()
+        var (answers, missing) = await askAll(Frame(.status, at: node.now), within: Limits.statusPatience) {
+            reader throws(WireError) in try reader.peerStatus()
+        }
+        answers[node.name] = mine
+        return Everybody(
+            answers: answers, missing: missing, view: await actors.views.view, members: await actors.membership.members)
+    }
+
+    func workers() async -> [NodeWorkers] {
+        let all = await everybody()
+        return (all.answers.keys.sorted() + all.missing).sorted().map { name in
+            guard let status = all.answers[name] else {
+                return NodeWorkers(node: name, isReachable: false, slots: [], taskTypes: [])
+            }
+            return NodeWorkers(
+                node: name, isReachable: true,
+                slots: (0..<Int(status.slotCount)).map { index in
+                    guard let busy = status.busy.first(where: { Int($0.index) == index }) else {
+                        return NodeWorkers.Slot(index: index)
+                    }
+                    return NodeWorkers.Slot(
+                        index: index, task: busy.task, taskType: busy.taskType, queue: busy.queue,
+                        owner: all.view?.ledger(busy.ledger)?.primary.name, since: busy.since)
+                }, taskTypes: status.taskTypes)
+        }
+    }
+
+    func queues() async -> [QueueSummary] {
+        let all = await everybody()
+        var depth: [String: [TaskStatus: Int]] = ["default": [:]]
+        for status in all.answers.values {
+            for queue in status.queues {
+                for (value, count) in zip(TaskStatus.allCases, queue.counts) where count > 0 {
+                    depth[queue.name, default: [:]][value, default: 0] += Int(clamping: count)
+                }
+            }
+        }
+        return depth.keys.sorted().map { name in
+            QueueSummary(name: name, depth: depth[name] ?? [:], oldestAge: nil, missing: all.missing)
+        }
+    }
+
+    func health() async -> NodeHealth {
+        let members = await actors.membership.members
+        let queue = actors.queue
+        let pending = await queue.load()
+        let others = members.filter { $0.state.isLiving && $0.id.name != node.name }
+        let unready = await unreadiness()
+        let status: NodeHealth.Status =
+            await queue.isDraining
+            ? .draining : unready != nil ? .starting : members.contains { $0.state == .suspect } ? .degraded : .healthy
+        return NodeHealth(
+            status: status, node: node.name, members: others.count + 1, workers: node.configuration.slots,
+            pendingTasks: others.reduce(UInt64(pending.ready)) { $0 + UInt64($1.load.ready) },
+            completedTasks: await queue.completedCount, timestamp: node.timestamp)
+    }
+
+    func cluster() async -> ClusterReport {
+        let all = await everybody()
+        let view = all.view
+        let mine = all.answers[node.name]
+        let digests = Set(all.answers.values.map { [$0.viewNumber, $0.viewDigest] })
+        let ledgers = (view?.ledgers ?? []).map { ledger in
+            ClusterReport.LedgerReport(
+                id: ledger.id, term: ledger.term, primary: ledger.primary.name, backups: ledger.backups.map(\.name),
+                isAvailable: isAvailable(ledger, view),
+                isFullyReplicated: ledger.replicas.count >= Int(view?.settings.copies ?? 1),
+                openTasks: all.answers[ledger.primary.name]?.ledgers.first { $0.id == ledger.id }?.open)
+        }
+        let takeovers = Set(all.answers.values.flatMap(\.takeovers)).sorted {
+            ($0.at, $0.ledger, $0.term) < ($1.at, $1.ledger, $1.term)
+        }
+        let closed = all.answers.values.flatMap(\.closed)
+        let losses = (view?.losses ?? []).map { loss in
+            ClusterReport.Loss(
+                ledger: loss.ledger, primary: loss.primary, view: loss.view,
+                tasks: closed.first { $0.id == loss.ledger }?.open)
+        }
+        let members = all.members.map { report($0, all) }
+        return ClusterReport(
+            name: node.configuration.cluster, id: view?.cluster, answeredBy: node.name, viewNumber: view?.number ?? 0,
+            viewDigest: mine?.viewDigest ?? 0, viewsAgree: digests.count <= 1, voters: view?.voters.map(\.name) ?? [],
+            copies: Int(view?.settings.copies ?? 0), members: members, ledgers: ledgers,
+            takeovers: takeovers.map {
+                ClusterReport.Takeover(
+                    ledger: $0.ledger, term: $0.term, from: $0.from, to: $0.to, at: $0.at, recovered: $0.recovered)
+            }, losses: losses, warnings: warnings(all, ledgers, members))
+    }
+
+    private func report(_ record: MemberRecord, _ all: Everybody) -> ClusterReport.MemberReport {
+        let status = all.answers[record.id.name].flatMap { $0.node == record.id ? $0 : nil }
+        let now = node.now
+        let wall = node.timestamp
+        let isListed = all.view?.member(record.id) != nil
+        let state: ClusterReport.MemberState =
+            switch record.state {
+            case .alive: isListed ? .alive : .joining
+            case .suspect: .suspect
+            case .dead: .dead
+            case .left: .left
+            }
+        return ClusterReport.MemberReport(
+            name: record.id.name, state: state,
+            since: Timestamp(milliseconds: wall.milliseconds - (now - record.since).milliseconds),
+            generation: record.id.generation, incarnation: record.incarnation, profile: record.profile,
+            load: status?.load ?? record.load, busySlots: status?.busy.count, completed: status?.completed,
+            failed: status?.failed, duplicatesDiscarded: status?.duplicatesDiscarded, stolen: status?.stolen,
+            viewNumber: status?.viewNumber, viewDigest: status?.viewDigest,
+            isVoter: all.view?.voters.contains { $0.name == record.id.name } ?? false,
+            dataAge: status != nil ? .zero : record.heardAt.map { now - $0 } ?? (now - record.since),
+            isRegistryConnected: status?.isRegistryConnected, unwrittenResults: status?.unwrittenResults)
+    }
+
+    private func warnings(
+        _ all: Everybody, _ ledgers: [ClusterReport.LedgerReport], _ members: [ClusterReport.MemberReport]
+    ) -> [String] {
+        var warnings: [String] = []
+        guard let view = all.view else { return ["\(node.name) is not a member of a cluster yet"] }
+        for ledger in ledgers where !ledger.isAvailable {
+            warnings.append(
+                "\(ledger.id) of \(ledger.primary) is unavailable: none of the nodes with a copy is a member now")
+        }
+        let thin = ledgers.filter { $0.isAvailable && !$0.isFullyReplicated }
+        if !thin.isEmpty {
+            let living = members.count { $0.state == .alive }
+            warnings.append(
+                "tasks of \(Set(thin.map(\.primary)).sorted().map(\.rawValue).joined(separator: ", ")) have fewer than "
+                    + "\(view.settings.copies) copies"
+                    + (living < Int(view.settings.copies) ? ": start another node" : ": another copy is being made"))
+        }
+        let disconnected = all.answers.filter { $0.value.isRegistryConnected == false }.keys.sorted()
+        if !disconnected.isEmpty {
+            warnings.append(
+                "\(disconnected.map(\.rawValue).joined(separator: ", ")) cannot reach the registry: results wait in the ledgers"
+            )
+        }
+        let voters = view.voters.filter { voter in members.contains { $0.name == voter.name && $0.state == .alive } }
+        if voters.count < view.majority {
+            warnings.append("only \(voters.count) of \(view.voters.count) voters live: no view can change")
+        }
+        for member in members where member.state == .suspect {
+            warnings.append("\(member.name) does not answer: it may be gone, or slow")
+        }
+        return warnings
+    }
+}
+
+extension Limits {
+    /// How long a report waits for a node's answer; `status` has to answer within a second.
+    static let statusPatience = Duration.milliseconds(400)
+}

@@ -1,0 +1,174 @@
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+
+/// Finding, listing and cancelling tasks anywhere in the cluster.
+extension NodeService {
+    /// First the primary of the ledger that the id hints at; then everybody; then the registry. "Unknown" only if nobody
+    /// who may have it was missing.
+    func task(_ id: TaskID, wait: Duration?) async -> TaskLookup {
+        let clock = ContinuousClock()
+        let deadline = clock.now + (wait ?? .zero)
+        while true {
+            let rest = max(deadline - clock.now, .zero)
+            let began = clock.now
+            // In slices: a client that leaves, or a server that stops, does not keep a question waiting for long.
+            let answer = await find(id, wait: min(rest, Limits.waitSlice))
+            if clock.now >= deadline || Task.isCancelled { return answer }
+            switch answer {
+            case .found(let snapshot) where snapshot.status.isFinal: return answer
+            case .archived, .expired: return answer
+            // A task that was made long ago is not just changing owners.
+            case .unknown where id.createdAt.milliseconds + 60_000 < node.timestamp.milliseconds: return answer
+            case .found, .unknown, .unavailable: break
+            }
+            let pause = Limits.lookupPause - (clock.now - began)
+            // Cancelled: the next round finds out.
+            if pause > .zero { try? await Task.sleep(for: min(pause, rest)) }
+        }
+    }
+
+    private func find(_ id: TaskID, wait: Duration) async -> TaskLookup {
+        let view = await actors.views.view
+        var asked: Set<NodeName> = []
+        var problems: [String] = []
+        for ledger in view?.ledgers.filter({ TaskID.tag(of: $0.id) == id.ledgerTag }) ?? [] {
+            let name = ledger.primary.name
+            guard asked.insert(name).inserted else { continue }
+            switch await lookup(id, at: name, wait: wait) {
+            case .success(.found(let record)):
+                return .found(TaskSnapshot(record, owner: name, at: node.now, timestamp: node.timestamp))
+            case .success(.unknown(let number)):
+                if number != view?.number { problems.append("\(name) is changing its view") }
+            case .failure(let error): problems.append("\(name), which owns \(ledger.id), does not answer (\(error))")
+            }
+        }
+        let others = ([node.name] + node.peers.keys.sorted()).filter { !asked.contains($0) }
+        for name in others {
+            switch await lookup(id, at: name, wait: .zero) {
+            case .success(.found(let record)):
+                return .found(TaskSnapshot(record, owner: name, at: node.now, timestamp: node.timestamp))
+            case .success(.unknown(let number)):
+                if number != view?.number { problems.append("\(name) is changing its view") }
+            case .failure(let error): problems.append("\(name) does not answer (\(error))")
+            }
+        }
+        return await archived(id, view, problems)
+    }
+
+    /// No ledger that can be asked has it.
+    private func archived(_ id: TaskID, _ view: View?, _ problems: [String]) async -> TaskLookup {
+        switch await actors.archive.read(id) {
+        case .success(let document?): return .archived(document)
+        case .success(nil): break
+        case .failure(let error): return .unavailable("the registry, which may have it, does not answer: \(error)")
+        }
+        if view == nil { return .unavailable("\(node.name) is not a member of a cluster yet") }
+        for ledger in view?.ledgers ?? [] where !isAvailable(ledger, view) {
+            return .unavailable("\(ledger.id), of which no living node has a copy that counts, may have it")
+        }
+        return problems.isEmpty ? .unknown : .unavailable(problems.joined(separator: "; "))
+    }
+
+    func isAvailable(_ ledger: LedgerAssignment, _ view: View?) -> Bool {
+        view?.member(ledger.primary.name)?.replica == ledger.primary
+    }
+
+    private func lookup(_ id: TaskID, at name: NodeName, wait: Duration) async -> Result<LookupReply, PeerError> {
+        if name == node.name {
+            let queue = actors.queue
+            return .success(
+                await withCheckedContinuation { continuation in
+                    node.scheduler.execute {
+                        queue.onLoop { $0.lookup(id, wait: wait) { continuation.resume(returning: $0) } }
+                    }
+                })
+        }
+        guard let peer = node.peers[name] else { return .failure(.unknownPeer) }
+        let frame = Frame(.lookup, at: node.now) { writer in
+            writer.taskID(id)
+            writer.duration(wait)
+        }
+        switch await ask(frame, of: peer, within: wait + Limits.commitPatience + .milliseconds(500)) {
+        case .success(let answer):
+            do throws(WireError) {
+                return .success(try answer.read(at: node.now) { reader throws(WireError) in try reader.lookupReply() })
+            } catch {
+                node.logger.warning("lookup answer refused", metadata: ["from": "\(name)", "reason": "\(error)"])
+                return .failure(.timedOut(sent: true))
+            }
+        case .failure(let error): return .failure(error)
+        }
+    }
+
+    func tasks(_ query: TaskQuery) async -> TaskPage {
+        var statuses: UInt8 = 0
+        for status in query.statuses { statuses |= 1 << status.rawValue }
+        // One more than a page, to see whether there is another.
+        let request = ListRequest(
+            statuses: statuses, queue: query.queue, taskType: query.taskType, before: query.before,
+            limit: UInt32(query.limit + 1))
+        let mine = await actors.queue.list(request)
+        let (answers, missing) = await askAll(
+            Frame(.list, at: node.now) { $0.listRequest(request) }, within: .seconds(2)
+        ) {
+            reader throws(WireError) in
+            try reader.array(upTo: Limits.pageTasks + 1, "tasks") { reader throws(WireError) in try reader.taskRecord()
+            }
+        }
+        var found: [(record: TaskRecord, owner: NodeName)] = mine.map { ($0, node.name) }
+        for (name, records) in answers { found += records.map { ($0, name) } }
+        found.sort { $0.record.id > $1.record.id }
+        let page = found.prefix(query.limit)
+        return TaskPage(
+            tasks: page.map { TaskSnapshot($0.record, owner: $0.owner, at: node.now, timestamp: node.timestamp) },
+            next: found.count > query.limit ? page.last?.record.id : nil, missing: missing)
+    }
+
+    func cancel(_ id: TaskID) async -> CancelOutcome {
+        let owner: NodeName
+        switch await find(id, wait: .zero) {
+        case .found(let snapshot):
+            guard !snapshot.status.isFinal else { return .finished(snapshot) }
+            owner = snapshot.owner ?? node.name
+        case .archived, .expired: return .archived
+        case .unknown: return .unknown
+        case .unavailable(let reason): return .unavailable(reason)
+        }
+        guard let reply = await cancel(id, at: owner) else {
+            return .unavailable("\(owner), which owns it, does not answer: it may have been cancelled")
+        }
+        guard let record = reply.record else { return .unavailable("it is changing owners: try again") }
+        let snapshot = TaskSnapshot(record, owner: owner, at: node.now, timestamp: node.timestamp)
+        switch reply.decision {
+        case .cancelled: return .cancelled(snapshot)
+        case .requested: return .requested(snapshot)
+        case .finished: return .finished(snapshot)
+        case .unknown: return .unknown
+        }
+    }
+
+    private func cancel(_ id: TaskID, at owner: NodeName) async -> CancelReply? {
+        if owner == node.name {
+            let queue = actors.queue
+            return await withCheckedContinuation { continuation in
+                node.scheduler.execute { queue.onLoop { $0.cancel(id) { continuation.resume(returning: $0) } } }
+            }
+        }
+        guard let peer = node.peers[owner],
+            case .success(let answer) = await ask(
+                Frame(.cancel, at: node.now) { $0.taskID(id) }, of: peer, within: .seconds(5))
+        else { return nil }
+        return try? answer.read(at: node.now) { reader throws(WireError) in try reader.cancelReply() }
+    }
+}
+
+extension Limits {
+    /// A long poll asks the owner for so long at a time.
+    static let waitSlice = Duration.seconds(1)
+    /// Between two looks for a task that nobody owns up to.
+    static let lookupPause = Duration.milliseconds(50)
+}

@@ -1,0 +1,147 @@
+import Peers
+import Primitives
+import TaskLedger
+import Views
+import Wire
+
+/// The ledgers that this node backs up, and those that it has lost and still has something of.
+actor Replicas {
+    nonisolated let node: NodeContext
+    nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
+
+    /// By number; never iterated without sorting.
+    private var replicas: [LedgerID: Replica] = [:]
+    /// Copies of ledgers that this node was primary of: what only they may hold is offered to the new primary.
+    private var offers: Set<LedgerID> = []
+    private var view: View?
+
+    init(_ node: NodeContext) { self.node = node }
+
+    var openCounts: [LedgerID: Int] { replicas.mapValues { $0.copy.state.openCount } }
+
+    // MARK: Requests of primaries
+
+    func handle(_ request: AppendRequest) -> ReplicaReply {
+        replica(request.ledger, asked: request.term) { $0.handle(request) }
+    }
+
+    func handle(_ request: CopyRequest) -> ReplicaReply {
+        let reply = replica(request.ledger, asked: request.term) { $0.handle(request) }
+        if case .held = reply { offers.remove(request.ledger) }
+        return reply
+    }
+
+    /// - Parameter term: of who asks.
+    private func replica(
+        _ id: LedgerID, asked term: Term, _ change: (inout Replica) -> ReplicaReply
+    ) -> ReplicaReply {
+        // The primary of a ledger does not follow another one: a view makes it step down first.
+        if let own = node.colleagues.queue.onLoop({ $0.term(of: id) }) { return .sealed(own) }
+        // A ledger that the view does not list any more is gone for good, and so is whoever still serves it.
+        if let view, view.ledger(id) == nil, id < view.nextLedger { return .sealed(term.next) }
+        // A copy that begins here is bound by the view like one that was there when it was installed: a late primary must
+        // not commit by it.
+        // In place: a second reference would copy the whole ledger at every append.
+        if replicas[id] == nil {
+            replicas[id] = Replica(id: id)
+            if let ledger = view?.ledger(id) { replicas[id]?.seal(ledger.term) }
+        }
+        return change(&replicas[id, default: Replica(id: id)])
+    }
+
+    // MARK: Views
+
+    /// Seals what the view gives a higher term, and forgets what it does not list any more once it was offered.
+    func install(_ view: View) {
+        self.view = view
+        for id in replicas.keys.sorted() {
+            if let ledger = view.ledger(id) {
+                replicas[id]?.seal(ledger.term)
+            } else if id < view.nextLedger {
+                replicas[id] = nil
+                offers.remove(id)
+            }
+        }
+        for id in offers.sorted() { offer(id) }
+        dropUnlisted(view)
+    }
+
+    /// A copy that no view lists, and that has nothing to offer, is of no use: a learner begins anew.
+    private func dropUnlisted(_ view: View) {
+        for id in replicas.keys.sorted() where !offers.contains(id) {
+            guard let ledger = view.ledger(id), !ledger.replicas.contains(where: { $0.name == node.name }) else {
+                continue
+            }
+            // A learner in transit is not listed yet: its primary may count on what it was told in this term.
+            // Or in a later one, if this view is late.
+            if let replica = replicas[id], replica.followed >= ledger.term { continue }
+            replicas[id] = nil
+        }
+    }
+
+    /// This node's copy of a ledger that it is primary of from now on; an empty one if it has none.
+    func take(_ id: LedgerID) -> LedgerCopy {
+        offers.remove(id)
+        return replicas.removeValue(forKey: id)?.copy ?? LedgerCopy(id: id)
+    }
+
+    /// A ledger that this node served has another primary.
+    func deposed(_ copy: LedgerCopy) {
+        replicas[copy.id] = Replica(copy)
+        offers.insert(copy.id)
+        offer(copy.id)
+    }
+
+    /// Offers what may be known here only to the ledger's primary, until it says that it has it.
+    private func offer(_ id: LedgerID) {
+        guard let replica = replicas[id], let ledger = view?.ledger(id), ledger.primary.name != node.name else {
+            return
+        }
+        if ledger.replicas.contains(where: { $0.name == node.name }) {
+            // Listed as a backup: the primary's own requests find the difference, and take the tail.
+            offers.remove(id)
+            return
+        }
+        let tail = replica.tail(after: 0)
+        guard !tail.entries.isEmpty else {
+            offers.remove(id)
+            replicas[id] = nil
+            return
+        }
+        guard let primary = node.peers[ledger.primary.name] else { return again(id) }
+        let request = OfferRequest(ledger: id, tail: tail.entries)
+        node.transport.request(
+            Frame(.offer, at: node.now) { $0.offerRequest(request) }, to: primary, within: .seconds(2)
+        ) { [self] result in
+            onLoop { $0.offered(id, isWhole: tail.isWhole, result) }
+        }
+    }
+
+    private func offered(_ id: LedgerID, isWhole: Bool, _ result: Result<Frame, PeerError>) {
+        guard offers.contains(id) else { return }
+        if case .success(let frame) = result, frame.body == [1] {
+            if !isWhole {
+                node.logger.warning("only a part of a lost ledger's tail was offered", metadata: ["ledger": "\(id)"])
+            }
+            offers.remove(id)
+            replicas[id] = nil
+        } else {
+            again(id)
+        }
+    }
+
+    private func again(_ id: LedgerID) {
+        _ = node.scheduler.schedule(after: .milliseconds(500)) { [self] in
+            onLoop { if $0.offers.contains(id) { $0.offer(id) } }
+        }
+    }
+
+    /// How long the copies are, for a takeover.
+    func positions(of ledgers: [LedgerID]) -> [ReplicaPosition] {
+        let me = StoreHolder(name: node.name, store: node.profile.store)
+        return ledgers.compactMap { id in
+            guard let copy = replicas[id]?.copy else { return nil }
+            return ReplicaPosition(ledger: id, replica: me, term: copy.last.term, sequence: copy.last.sequence)
+        }
+    }
+}

@@ -1,0 +1,269 @@
+import APIModel
+import DequeModule
+import EventLoop
+import Primitives
+import Registry
+import Service
+import TaskLedger
+
+/// The node's side of the registry: says that the node is there, finds others, and stores outcomes.
+///
+/// Outcomes are written once their ledger has committed them, at most `Limits.registryWrites` at a time; those that fail
+/// wait until the registry is back. They stay in the ledger until they are written.
+actor ResultArchive {
+    nonisolated let node: NodeContext
+    nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
+
+    private var cluster: ClusterID?
+    private var waiting: Deque<TaskID> = []
+    private var underWay = 0
+    private var isStopped = false
+    private var timer: (any ScheduledAction)?
+    private var written: [TaskID] = []
+    private let candidate: ClusterID
+    private let began: Instant
+
+    init(_ node: NodeContext, candidate: ClusterID) {
+        self.node = node
+        self.candidate = candidate
+        began = node.now
+    }
+
+    /// Nothing waits for the registry, or it could not be written now.
+    var isIdle: Bool { underWay == 0 && (waiting.isEmpty || !node.registry.isConnected) }
+
+    var isConnected: Bool? { node.registry.storesResults ? node.registry.isConnected : nil }
+
+    func start() {
+        node.registry.start { [self] event in onLoop { $0.happened(event) } }
+        lookAfter()
+    }
+
+    func stop() {
+        isStopped = true
+        timer?.cancel()
+        node.registry.unregister(node.identity) { _ in }
+    }
+
+    private func happened(_ event: RegistryEvent) {
+        switch event {
+        case .connected(let isFresh):
+            node.logger.info("registry connected", metadata: ["fresh": "\(isFresh)"])
+            if let cluster { confirm(cluster) }
+            register()
+            if isFresh { node.colleagues.queue.onLoop { $0.rewriteOutcomes() } }
+            write()
+        case .emptied:
+            node.logger.warning("the registry was emptied: writing again what is held here")
+            if let cluster { confirm(cluster) }
+            register()
+            node.colleagues.queue.onLoop { $0.rewriteOutcomes() }
+        case .disconnected(let error):
+            node.logger.warning("registry disconnected", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    // MARK: Discovery
+
+    private func lookAfter() {
+        guard !isStopped else { return }
+        register()
+        discover()
+        foundIfNeeded()
+        write()
+        timer = node.scheduler.schedule(after: cluster == nil ? .milliseconds(250) : Limits.registryInterval) {
+            [self] in
+            onLoop { $0.lookAfter() }
+        }
+    }
+
+    private func register() {
+        guard node.registry.isConnected else { return }
+        let identity = node.identity
+        let member = RegisteredMember(
+            cluster: cluster, name: identity.name, generation: identity.generation, gossip: node.profile.gossip,
+            peer: node.profile.peer, http: node.profile.http)
+        node.registry.register(member, ttl: Limits.registryInterval * 4) { [self] result in
+            if case .failure(let error) = result { onLoop { $0.failed("register", error) } }
+        }
+    }
+
+    private func failed(_ what: String, _ error: RegistryError) {
+        node.logger.debug("registry: \(what) failed", metadata: ["reason": "\(error)"])
+    }
+
+    private func discover() {
+        guard node.registry.isConnected else { return }
+        node.registry.members { [self] result in onLoop { $0.discovered(result) } }
+    }
+
+    private func discovered(_ result: Result<MemberListing, RegistryError>) {
+        switch result {
+        case .success(let listing):
+            let seeds = listing.members.filter { $0.name != node.name }.map(\.gossip)
+            if !seeds.isEmpty { node.colleagues.membership.onLoop { $0.handle(.join(seeds: seeds)) } }
+        case .failure(let error):
+            failed("members", error)
+        }
+    }
+
+    // MARK: Founding
+
+    /// A node without a view founds a cluster if the registry lets it, or, without a registry, if it is the first of its
+    /// seeds (or has none) and has heard of no cluster for a while.
+    private func foundIfNeeded() {
+        guard cluster == nil, node.colleagues.views.onLoop({ $0.view == nil }), !knowsCluster else { return }
+        if node.registry.storesResults {
+            guard node.registry.isConnected else { return }
+            node.registry.claimFounder(candidate, ttl: Limits.founderTTL) { [self] result in
+                onLoop { $0.claimed(result) }
+            }
+        } else {
+            let seeds = node.configuration.seeds
+            let isFirst = seeds.isEmpty || seeds.first == node.profile.gossip
+            if isFirst, node.now - began > (seeds.count > 1 ? Limits.foundingPatience : .zero) {
+                node.colleagues.views.onLoop { $0.found(candidate) }
+            }
+        }
+    }
+
+    /// Somebody who lives is in a cluster already: this node will be asked into it.
+    private var knowsCluster: Bool {
+        node.colleagues.membership.onLoop { $0.members }.contains {
+            $0.id.name != node.name && $0.state.isLiving && $0.viewNumber > 0
+        }
+    }
+
+    private func claimed(_ result: Result<ClusterID, RegistryError>) {
+        switch result {
+        case .success(candidate) where !knowsCluster: node.colleagues.views.onLoop { $0.found(candidate) }
+        case .success(candidate): break
+        case .success(let other):
+            if node.now - began > .seconds(10) {
+                node.logger.warning(
+                    "the registry names a cluster that nobody answers for",
+                    metadata: [
+                        "cluster": "\(other)", "advice": "start its members, or remove its keys from the registry",
+                    ])
+            }
+        case .failure(let error): failed("claim", error)
+        }
+    }
+
+    /// A view of this cluster was installed.
+    func joined(_ cluster: ClusterID) {
+        self.cluster = cluster
+        confirm(cluster)
+        register()
+    }
+
+    private func confirm(_ cluster: ClusterID) {
+        guard node.registry.isConnected else { return }
+        node.registry.confirmCluster(cluster) { [self] result in
+            onLoop { archive in
+                if case .success(let other) = result, other != cluster {
+                    archive.node.logger.error(
+                        "the registry belongs to another cluster of the same name",
+                        metadata: ["ours": "\(cluster)", "theirs": "\(other)"])
+                    let isAlone = archive.node.colleagues.views.onLoop { $0.view?.members.count == 1 }
+                    if isAlone {
+                        archive.node.colleagues.node.stopBecause(
+                            "it has founded a cluster beside another one of the same name (\(other)); remove its data folder, "
+                                + "and it will join that one")
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Outcomes
+
+    func ended(_ record: TaskRecord) {
+        guard node.registry.storesResults else { return }
+        waiting.append(record.id)
+        write()
+    }
+
+    private func write() {
+        guard node.registry.isConnected, !isStopped, let cluster else { return }
+        while underWay < Limits.registryWrites, let id = waiting.popFirst() {
+            guard let record = node.colleagues.queue.onLoop({ $0.owner.task(id) }), record.status.isFinal else {
+                continue
+            }
+            underWay += 1
+            let result = StoredResult(
+                id: id, token: record.finalToken ?? Token(run: record.run, term: Term(0), attempt: 0),
+                document: document(record, cluster), ttl: .milliseconds(Int64(clamping: max(1, record.spec.resultTTL))))
+            node.registry.writeResult(result) { [self] outcome in onLoop { $0.wrote(id, outcome) } }
+        }
+    }
+
+    private func wrote(_ id: TaskID, _ result: Result<WriteOutcome, RegistryError>) {
+        underWay -= 1
+        switch result {
+        case .success:
+            if written.isEmpty { node.scheduler.execute { [self] in onLoop { $0.tellWritten() } } }
+            written.append(id)
+        case .failure(let error):
+            failed("result", error)
+            waiting.append(id)
+            switch error {
+            case .refused, .overloaded:
+                // It is there and does not want more: full, read-only, or too busy. Not again before the next look.
+                return
+            case .unavailable, .timedOut, .disconnected, .malformed, .unsupported, .stopped:
+                break
+            }
+        }
+        write()
+    }
+
+    private func tellWritten() {
+        let ids = written
+        written.removeAll()
+        node.colleagues.queue.onLoop { $0.archived(ids) }
+    }
+
+    /// As `GET /api/tasks/{id}` shows it, with the cluster's id before it.
+    private func document(_ record: TaskRecord, _ cluster: ClusterID) -> [UInt8] {
+        let snapshot = TaskSnapshot(record, owner: node.name, at: node.now, timestamp: node.timestamp)
+        let body = JSONWriter.bytes(of: TaskDocument(snapshot), reserving: 1024 + record.cost)
+        return Array("{\"cluster\":\"\(cluster)\",".utf8) + body.dropFirst()
+    }
+
+    /// The document of a task that no ledger holds any more.
+    func read(_ id: TaskID) async -> Result<[UInt8]?, RegistryError> {
+        guard node.registry.storesResults else { return .success(nil) }
+        guard node.registry.isConnected else { return .failure(.unavailable("the registry is not connected")) }
+        return await withCheckedContinuation { continuation in
+            node.registry.readResult(id) { continuation.resume(returning: $0) }
+        }
+    }
+}
+
+extension TaskSnapshot {
+    /// - Parameters:
+    ///   - owner: the node whose ledger has it.
+    ///   - now: the two clocks at one moment: what is due by one is shown by the other.
+    init(_ record: TaskRecord, owner: NodeName, at now: Instant, timestamp: Timestamp) {
+        let worker = record.worker
+        self.init(
+            id: record.id, spec: record.spec, status: record.status, owner: owner, attempt: record.begunAttempts,
+            interruptions: record.interruptions, worker: worker, stolenBy: worker == owner ? nil : worker,
+            createdAt: record.id.createdAt, startedAt: record.startedAt, finishedAt: record.finishedAt,
+            dueAt: record.due.map { Timestamp(milliseconds: timestamp.milliseconds + ($0 - now).milliseconds) },
+            result: record.result, failure: record.failure, isCancelRequested: record.isCancelRequested,
+            duplicatesDiscarded: record.duplicatesDiscarded)
+    }
+}
+
+extension Limits {
+    /// How often a node says that it is there, and looks who else is.
+    static let registryInterval = Duration.seconds(3)
+    /// Results on their way to the registry at a time.
+    static let registryWrites = 256
+    /// How long a founder has to found before another may.
+    static let founderTTL = Duration.seconds(10)
+    /// How long the first seed listens for an existing cluster before it founds one.
+    static let foundingPatience = Duration.seconds(2)
+}

@@ -1,0 +1,194 @@
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+
+/// Takes what comes over the links to the actor that it is for. What does not decode is refused and logged: a peer's bytes
+/// are untrusted.
+final class Switchboard: PeerDelegate {
+    private let node: NodeContext
+
+    init(_ node: NodeContext) { self.node = node }
+
+    private var actors: Colleagues { node.colleagues }
+
+    func received(request frame: Frame, from peer: NodeID, reply: @escaping PeerReply) {
+        do throws(WireError) {
+            try route(request: frame, from: peer, reply)
+        } catch {
+            refuse(frame, peer, error)
+        }
+    }
+
+    private func route(request frame: Frame, from peer: NodeID, _ reply: @escaping PeerReply) throws(WireError) {
+        guard let tag = MessageTag(rawValue: frame.tag) else { throw .invalid("message tag") }
+        let now = node.now
+        switch tag {
+        case .append:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.appendRequest() }
+            let answer = actors.replicas.onLoop { $0.handle(request) }
+            reply(Frame(.append, at: now) { $0.replicaReply(answer) })
+        case .copy:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.copyRequest() }
+            let answer = actors.replicas.onLoop { $0.handle(request) }
+            reply(Frame(.copy, at: now) { $0.replicaReply(answer) })
+        case .positions:
+            let ledgers = try frame.read(at: now) { reader throws(WireError) in
+                try reader.array(upTo: Limits.ledgers, "ledgers") { reader throws(WireError) in try reader.ledgerID() }
+            }
+            let positions = actors.replicas.onLoop { $0.positions(of: ledgers) }
+            reply(Frame(.positions, at: now) { $0.array(positions) { $0.replicaPosition($1) } })
+        case .offer:
+            let offer = try frame.read(at: now) { reader throws(WireError) in try reader.offerRequest() }
+            let isAdopted = actors.queue.onLoop { $0.offered(offer) }
+            reply(Frame(.offer, at: now) { $0.bool(isAdopted) })
+        case .grant:
+            let (load, assignments) = try frame.read(at: now) { reader throws(WireError) in
+                (
+                    try reader.loadDigest(),
+                    try reader.array(upTo: Limits.stolenAssignments, "assignments") { reader throws(WireError) in
+                        try reader.assignment()
+                    }
+                )
+            }
+            actors.workers.onLoop { $0.granted(assignments, by: peer, load: load) }
+            reply(Frame(.grant, at: now))
+        case .holds:
+            let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
+            let answer = actors.workers.onLoop { $0.answer(attempts) }
+            reply(
+                Frame(.holds, at: now) { writer in
+                    writer.attemptIDs(answer.held)
+                    writer.attemptIDs(answer.missing)
+                })
+        case .pushPull: reply(actors.membership.onLoop { $0.pushPullAsked(frame, by: peer) })
+        case .status:
+            let status = actors.queue.onLoop { $0.status() }
+            reply(Frame(.status, at: now) { $0.peerStatus(status) })
+        case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
+        case .view:
+            try receive(message: frame, from: peer)
+            reply(Frame(.view, at: now))
+        case .evidence, .steal, .began, .report, .settled, .stop: throw .invalid("a message sent as a request")
+        }
+    }
+
+    private func route(query frame: Frame, _ tag: MessageTag, _ reply: @escaping PeerReply) throws(WireError) {
+        let now = node.now
+        let node = node
+        switch tag {
+        case .lookup:
+            let (id, wait) = try frame.read(at: now) { reader throws(WireError) in
+                (try reader.taskID(), try reader.duration())
+            }
+            actors.queue.onLoop { queue in
+                queue.lookup(id, wait: min(max(wait, .zero), .seconds(Limits.waitSeconds))) { answer in
+                    reply(Frame(.lookup, at: node.now) { $0.lookupReply(answer) })
+                }
+            }
+        case .list:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.listRequest() }
+            let records = actors.queue.onLoop { $0.list(request) }
+            reply(Frame(.list, at: now) { $0.array(records) { $0.taskRecord($1) } })
+        case .cancel:
+            let id = try frame.read(at: now) { reader throws(WireError) in try reader.taskID() }
+            actors.queue.onLoop { queue in
+                queue.cancel(id) { answer in reply(Frame(.cancel, at: node.now) { $0.cancelReply(answer) }) }
+            }
+        default:
+            let (ids, specs) = try frame.read(at: now) { reader throws(WireError) in
+                (
+                    try reader.array(upTo: Limits.batchTasks, "ids") { reader throws(WireError) in try reader.taskID()
+                    },
+                    try reader.array(upTo: Limits.batchTasks, "tasks") { reader throws(WireError) in
+                        try reader.taskSpec()
+                    }
+                )
+            }
+            guard ids.count == specs.count else { throw .invalid("forwarded tasks") }
+            actors.queue.onLoop { queue in
+                queue.forwarded(specs, ids: ids) { answer in
+                    reply(Frame(.forward, at: node.now) { $0.forwardReply(answer) })
+                }
+            }
+        }
+    }
+
+    func received(message frame: Frame, from peer: NodeID) {
+        do throws(WireError) {
+            try receive(message: frame, from: peer)
+        } catch {
+            refuse(frame, peer, error)
+        }
+    }
+
+    private func receive(message frame: Frame, from peer: NodeID) throws(WireError) {
+        guard let tag = MessageTag(rawValue: frame.tag) else { throw .invalid("message tag") }
+        let now = node.now
+        switch tag {
+        case .view:
+            let message = try frame.read(at: now) { reader throws(WireError) in try reader.viewMessage() }
+            actors.views.onLoop { $0.receive(message) }
+        case .evidence:
+            let evidence = try frame.read(at: now) { reader throws(WireError) in try reader.evidence() }
+            actors.views.onLoop { $0.take(evidence) }
+        case .steal:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.stealRequest() }
+            actors.queue.onLoop { $0.stealAsked(request, by: peer) }
+        case .began:
+            let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
+            actors.queue.onLoop { $0.began(attempts) }
+        case .report:
+            let reports = try frame.read(at: now) { reader throws(WireError) in
+                try reader.array(upTo: Limits.attemptsPerMessage, "reports") { reader throws(WireError) in
+                    try reader.attemptReport()
+                }
+            }
+            actors.queue.onLoop { $0.reported(reports, by: peer) }
+        case .settled:
+            let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
+            actors.workers.onLoop { $0.settled(attempts) }
+        case .stop:
+            let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
+            actors.workers.onLoop { pool in for attempt in attempts { pool.stop(attempt) } }
+        case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull:
+            throw .invalid("a request sent as a message")
+        }
+    }
+
+    private func refuse(_ frame: Frame, _ peer: NodeID, _ error: WireError) {
+        node.logger.warning(
+            "message refused", metadata: ["from": "\(peer)", "tag": "\(frame.tag)", "reason": "\(error)"])
+    }
+
+    // MARK: Links
+
+    func linkUp(_ peer: NodeID, version: UInt16) {
+        node.logger.debug("link up", metadata: ["peer": "\(peer)", "version": "\(version)"])
+        node.linkUp(peer)
+        actors.workers.onLoop { $0.peersChanged() }
+        actors.queue.onLoop { $0.turn() }
+    }
+
+    func linkDown(_ peer: NodeID, _ reason: LinkEnd) {
+        node.logger.info("link down", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        node.linkDown(peer)
+        actors.queue.onLoop { $0.linkDown(peer) }
+        actors.workers.onLoop { $0.peersChanged() }
+        actors.membership.onLoop { $0.handle(.connectionLost(peer)) }
+    }
+
+    func processGone(_ peer: NodeID) {
+        node.logger.warning("process gone", metadata: ["peer": "\(peer)"])
+        actors.membership.onLoop { $0.handle(.exitProof(peer)) }
+    }
+
+    func peerEvent(_ event: PeerEvent) { node.logger.debug("link event", metadata: ["event": "\(event)"]) }
+}
+
+extension Limits {
+    /// Tasks of one grant.
+    static let stolenAssignments = 4096
+}

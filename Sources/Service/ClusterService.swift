@@ -1,0 +1,200 @@
+public import Primitives
+public import TaskLedger
+
+/// What a node does for its clients, whatever protocol they speak. `Node` implements it; `HTTPAPI` calls it.
+///
+/// Callable from any thread. No call waits longer than its own deadline: what the cluster cannot answer in time is an
+/// error that says so.
+public protocol ClusterService: Sendable {
+    /// The name of the node that answers.
+    var nodeName: NodeName { get }
+
+    /// Accepts tasks, each on its own: the outcomes stand in the order of the specs. Returns when every task is durable at
+    /// its owner and at every listed backup, or refused.
+    func submit(_ specs: [TaskSpec]) async -> [SubmissionOutcome]
+
+    /// Looks a task up in the whole cluster. With `wait`, returns as soon as it has an outcome, or after that time.
+    func task(_ id: TaskID, wait: Duration?) async -> TaskLookup
+
+    /// Newest first, from the whole cluster.
+    func tasks(_ query: TaskQuery) async -> TaskPage
+
+    /// Cancels a task that waits; asks the executor to stop one that runs.
+    func cancel(_ id: TaskID) async -> CancelOutcome
+
+    func workers() async -> [NodeWorkers]
+    func queues() async -> [QueueSummary]
+    func cluster() async -> ClusterReport
+    func health() async -> NodeHealth
+
+    /// Whether the node makes progress: its loop turned within the last second.
+    func isLive() async -> Bool
+    /// Nil if the node takes submissions, else why it does not.
+    func unreadiness() async -> String?
+
+    /// Takes no new work, finishes or hands over what it has. With `leave`, the process ends after that.
+    func drain(leave: Bool) async
+}
+
+/// One accepted task, as the 202 tells it.
+public struct AcceptedTask: Sendable, Hashable {
+    public enum Durability: String, Sendable {
+        /// At as many nodes as the cluster's setting asks for.
+        case replicated
+        /// At fewer, since there are not enough living nodes.
+        case degraded
+        /// At one node, as the setting says.
+        case local
+    }
+
+    public var id: TaskID
+    public var status: TaskStatus
+    public var owner: NodeName
+    public var durability: Durability
+    /// Nodes that hold the task, the owner first.
+    public var holders: [NodeName]
+    public var createdAt: Timestamp
+
+    public init(
+        id: TaskID, status: TaskStatus, owner: NodeName, durability: Durability, holders: [NodeName],
+        createdAt: Timestamp
+    ) {
+        self.id = id
+        self.status = status
+        self.owner = owner
+        self.durability = durability
+        self.holders = holders
+        self.createdAt = createdAt
+    }
+}
+
+public enum SubmissionOutcome: Sendable, Hashable {
+    case accepted(AcceptedTask)
+    /// Nothing was accepted.
+    case refused(SubmissionRefusal)
+}
+
+public enum SubmissionRefusal: Sendable, Hashable {
+    /// The cluster holds as many tasks as it may: 503 with `Retry-After` in seconds.
+    case full(retryAfter: Int)
+    /// No node can take work now, and why: 503.
+    case unavailable(String)
+    /// No node of the cluster has a handler for this type; the nearest known name if there is one: 422.
+    case unknownTaskType(nearest: String?)
+    /// Sent to the node that has to decide, which did not answer in time. It may have been accepted: ask for the id. 504.
+    case unconfirmed(TaskID)
+}
+
+/// Everything that is known about a task.
+public struct TaskSnapshot: Sendable, Hashable {
+    public var id: TaskID
+    public var spec: TaskSpec
+    public var status: TaskStatus
+    public var owner: NodeName?
+    /// Attempts that began, in this run of the task.
+    public var attempt: UInt32
+    public var interruptions: UInt32
+    /// The node whose slot runs, or ran, the last attempt.
+    public var worker: NodeName?
+    /// That node, if it is not the owner.
+    public var stolenBy: NodeName?
+    public var createdAt: Timestamp
+    /// Of the last attempt.
+    public var startedAt: Timestamp?
+    /// Of the outcome.
+    public var finishedAt: Timestamp?
+    /// When a scheduled task is due.
+    public var dueAt: Timestamp?
+    public var result: [UInt8]?
+    /// Of the last failed attempt.
+    public var failure: TaskFailure?
+    public var isCancelRequested: Bool
+    /// Outcomes that came after the first one.
+    public var duplicatesDiscarded: UInt32
+
+    public init(
+        id: TaskID, spec: TaskSpec, status: TaskStatus, owner: NodeName?, attempt: UInt32 = 0,
+        interruptions: UInt32 = 0,
+        worker: NodeName? = nil, stolenBy: NodeName? = nil, createdAt: Timestamp, startedAt: Timestamp? = nil,
+        finishedAt: Timestamp? = nil, dueAt: Timestamp? = nil, result: [UInt8]? = nil, failure: TaskFailure? = nil,
+        isCancelRequested: Bool = false, duplicatesDiscarded: UInt32 = 0
+    ) {
+        self.id = id
+        self.spec = spec
+        self.status = status
+        self.owner = owner
+        self.attempt = attempt
+        self.interruptions = interruptions
+        self.worker = worker
+        self.stolenBy = stolenBy
+        self.createdAt = createdAt
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+        self.dueAt = dueAt
+        self.result = result
+        self.failure = failure
+        self.isCancelRequested = isCancelRequested
+        self.duplicatesDiscarded = duplicatesDiscarded
+    }
+}
+
+public enum TaskLookup: Sendable, Hashable {
+    case found(TaskSnapshot)
+    /// It ended, and no ledger holds it any more: the registry does. The JSON document of the task, as it was written; to be
+    /// passed on as it is (200).
+    case archived([UInt8])
+    /// Nobody has it, and everybody who could was asked: 404.
+    case unknown
+    /// It ended, and its result's time is up: 410.
+    case expired
+    /// Somebody who may have it cannot be asked now, and why: 503.
+    case unavailable(String)
+}
+
+public struct TaskQuery: Sendable, Hashable {
+    public var statuses: Set<TaskStatus>
+    public var queue: String?
+    public var taskType: String?
+    /// 1...`Limits.pageTasks`
+    public var limit: Int
+    /// Only tasks older than this one.
+    public var before: TaskID?
+
+    public init(
+        statuses: Set<TaskStatus> = [], queue: String? = nil, taskType: String? = nil, limit: Int = 50,
+        before: TaskID? = nil
+    ) {
+        self.statuses = statuses
+        self.queue = queue
+        self.taskType = taskType
+        self.limit = limit
+        self.before = before
+    }
+}
+
+public struct TaskPage: Sendable, Hashable {
+    public var tasks: [TaskSnapshot]
+    /// For the next page; nil if this is the last.
+    public var next: TaskID?
+    /// Nodes that did not answer: what they own is missing from the page.
+    public var missing: [NodeName]
+
+    public init(tasks: [TaskSnapshot], next: TaskID?, missing: [NodeName]) {
+        self.tasks = tasks
+        self.next = next
+        self.missing = missing
+    }
+}
+
+public enum CancelOutcome: Sendable, Hashable {
+    /// It will not run.
+    case cancelled(TaskSnapshot)
+    /// It runs; its executor was asked to stop.
+    case requested(TaskSnapshot)
+    /// It had ended before: 409.
+    case finished(TaskSnapshot)
+    /// It ended long before, and is only in the registry: 409.
+    case archived
+    case unknown
+    case unavailable(String)
+}

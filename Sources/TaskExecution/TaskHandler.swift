@@ -1,0 +1,56 @@
+public import Primitives
+
+/// What runs tasks of one type. A value of it serves many tasks at a time.
+public protocol TaskHandler: Sendable {
+    /// The `task_type` that it serves.
+    var taskType: String { get }
+
+    /// Runs one attempt. Returns the result as JSON of at most `Limits.resultBytes`. Throws `HandlerError` to say what went
+    /// wrong and whether trying again may help; any other error is retried. Cooperates with cancellation: a task that
+    /// was cancelled, or whose time is up, has its Swift task cancelled.
+    func run(_ attempt: TaskAttempt) async throws -> [UInt8]
+}
+
+/// What a handler is told about the attempt that it runs.
+public struct TaskAttempt: Sendable {
+    public let id: TaskID
+    /// JSON, byte for byte as the client sent it.
+    public let payload: [UInt8]
+    /// Ordered: a greater token was granted later. Hand it to systems that can refuse what is older.
+    public let token: Token
+    /// Where handlers may write files: a folder of this node.
+    public let workDirectory: String
+    /// Which node runs it.
+    public let node: NodeName
+
+    public init(id: TaskID, payload: [UInt8], token: Token, workDirectory: String, node: NodeName) {
+        self.id = id
+        self.payload = payload
+        self.token = token
+        self.workDirectory = workDirectory
+        self.node = node
+    }
+}
+
+/// A failure that a handler describes itself.
+public struct HandlerError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// A stable word for programs, `[a-z_]+`: `invalid_payload`, `too_large` ...
+    public var type: String
+    /// A sentence for people: what was wrong, what was expected, what to try.
+    public var message: String
+    /// Whether trying again may help. False sends the task to the dead letters at once.
+    public var isRetryable: Bool
+
+    public init(type: String, message: String, isRetryable: Bool) {
+        self.type = type
+        self.message = message
+        self.isRetryable = isRetryable
+    }
+
+    /// The payload is not what the handler takes: no retry can help.
+    public static func invalidPayload(_ message: String) -> HandlerError {
+        HandlerError(type: "invalid_payload", message: message, isRetryable: false)
+    }
+
+    public var description: String { "\(type): \(message)" }
+}

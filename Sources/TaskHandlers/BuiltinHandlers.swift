@@ -1,0 +1,10 @@
+public import TaskExecution
+
+/// The task types that every node serves.
+public enum BuiltinHandlers {
+    public static func all() -> [any TaskHandler] {
+        [
+            EchoHandler(), NoopHandler(), SleepHandler(), FailHandler(), EmailHandler(), DataHandler(), ImageHandler(),
+        ]
+    }
+}

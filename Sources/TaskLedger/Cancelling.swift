@@ -1,0 +1,31 @@
+public import Primitives
+
+/// What came of a wish to cancel.
+public enum CancelDecision: Hashable, Sendable {
+    /// It will not run.
+    case cancelled
+    /// Its executor was asked to stop; a success that comes earlier wins.
+    case requested
+    /// It had ended before.
+    case finished
+    case unknown
+}
+
+extension TaskOwner {
+    /// - Parameter request: `accepted(request)` follows once the decision is committed; not for `finished` and `unknown`.
+    public mutating func cancel(
+        _ id: TaskID, request: UInt64, timestamp: Timestamp, into effects: inout [OwnerEffect]
+    ) -> CancelDecision {
+        guard let index = index(of: id), let record = ledgers[index].primary.state[id] else { return .unknown }
+        guard !record.status.isFinal else { return .finished }
+        defer { ledgers[index].primary.whenCommitted(.accepted(request: request)) }
+        guard let lease = record.lease else {
+            self.record(.cancelled(id, at: timestamp), in: index, then: .ended(id))
+            return .cancelled
+        }
+        if !record.isCancelRequested { self.record(.cancelRequested(id), in: index) }
+        effects.append(
+            .stop(AttemptID(ledger: ledgers[index].primary.id, id: id, token: lease.token), at: lease.holder))
+        return .requested
+    }
+}

@@ -1,0 +1,122 @@
+public import Primitives
+
+/// A place in a ledger's log. Since a term has one primary, and a primary never writes a place twice, the same place means
+/// the same entry, and the same history before it.
+public struct Place: Hashable, Comparable, Sendable, CustomStringConvertible {
+    public var term: Term
+    /// 1 is the first entry.
+    public var sequence: UInt64
+
+    public init(term: Term, sequence: UInt64) {
+        self.term = term
+        self.sequence = sequence
+    }
+
+    /// Before the first entry.
+    public static let start = Place(term: Term(0), sequence: 0)
+
+    public static func < (a: Place, b: Place) -> Bool { (a.term, a.sequence) < (b.term, b.sequence) }
+    public var description: String { "\(term):\(sequence)" }
+}
+
+/// One entry of a ledger's log.
+public struct LedgerEntry: Hashable, Sendable {
+    public var place: Place
+    public var event: LedgerEvent
+
+    public init(place: Place, event: LedgerEvent) {
+        self.place = place
+        self.event = event
+    }
+}
+
+/// What can happen to a task, as its owner decides it. The journal and the links between nodes carry these; the tags in
+/// their codec are stable.
+public enum LedgerEvent: Hashable, Sendable {
+    case accepted(Acceptance)
+    /// An executor was given the task under a token. To a slot of the owner itself this is also the start.
+    case leased(TaskID, Lease)
+    /// The executor began the attempt.
+    case started(TaskID, Token, at: Timestamp)
+    case completed(TaskID, Token, result: [UInt8], by: NodeName, at: Timestamp)
+    /// For good.
+    case failed(TaskID, Token, TaskFailure, by: NodeName?, at: Timestamp)
+    /// An attempt failed, and another one is due later.
+    case rescheduled(TaskID, Token, TaskFailure, due: Instant)
+    /// The lease was revoked: its executor is gone, or never got it. `isBlamed` if the attempt had begun there.
+    case interrupted(TaskID, Token, isBlamed: Bool)
+    /// A client wants it cancelled; its executor has it.
+    case cancelRequested(TaskID)
+    case cancelled(TaskID, at: Timestamp)
+    case expired(TaskID, at: Timestamp)
+    /// An outcome came after the first one.
+    case duplicateDiscarded(TaskID)
+    /// The ledger need not keep it any more: the registry has its outcome, or its time is up.
+    case forgotten(TaskID)
+
+    public var task: TaskID {
+        switch self {
+        case .accepted(let acceptance): acceptance.id
+        case .leased(let id, _), .started(let id, _, _), .completed(let id, _, _, _, _), .failed(let id, _, _, _, _),
+            .rescheduled(let id, _, _, _), .interrupted(let id, _, _), .cancelRequested(let id), .cancelled(let id, _),
+            .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id):
+            id
+        }
+    }
+
+    /// About how many bytes it takes, in memory and on the wire.
+    public var cost: Int {
+        switch self {
+        case .accepted(let acceptance): 160 + acceptance.spec.cost
+        case .completed(_, _, let result, _, _): 64 + result.count
+        case .failed(_, _, let failure, _, _), .rescheduled(_, _, let failure, _): 64 + failure.message.utf8.count
+        case .leased, .started, .interrupted, .cancelRequested, .cancelled, .expired, .duplicateDiscarded, .forgotten:
+            64
+        }
+    }
+}
+
+/// A task as it was accepted.
+public struct Acceptance: Hashable, Sendable {
+    public var id: TaskID
+    public var spec: TaskSpec
+    /// When it was submitted, on the clock of whoever reads this: it is aged on the way.
+    public var enqueuedAt: Instant
+    /// Not to be started before; nil: at once.
+    public var due: Instant?
+    /// Not to be started after; nil: never too late.
+    public var expires: Instant?
+
+    public init(id: TaskID, spec: TaskSpec, enqueuedAt: Instant, due: Instant?, expires: Instant?) {
+        self.id = id
+        self.spec = spec
+        self.enqueuedAt = enqueuedAt
+        self.due = due
+        self.expires = expires
+    }
+}
+
+/// Who may run a task, and under which token.
+public struct Lease: Hashable, Sendable {
+    public var token: Token
+    /// A generation of a node: the lease of an older one is void.
+    public var holder: NodeID
+    public var at: Timestamp
+    /// The attempt has begun: at the owner's own slots with the lease itself.
+    public var isStarted: Bool
+
+    public init(token: Token, holder: NodeID, at: Timestamp, isStarted: Bool) {
+        self.token = token
+        self.holder = holder
+        self.at = at
+        self.isStarted = isStarted
+    }
+}
+
+extension TaskSpec {
+    /// About how many bytes it takes.
+    public var cost: Int {
+        payload.count + type.utf8.count + queue.utf8.count
+            + metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 16 }
+    }
+}

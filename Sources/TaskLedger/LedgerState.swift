@@ -1,0 +1,91 @@
+import DequeModule
+public import Primitives
+
+/// What the entries of a ledger add up to: its tasks. The same entries give the same state at every replica.
+///
+/// That a `scheduled` task has become due is not an entry: every replica can see it from the time.
+public struct LedgerState: Sendable {
+    public private(set) var tasks: [TaskID: TaskRecord] = [:]
+    /// Tasks without an outcome.
+    public private(set) var openCount = 0
+    /// About how many bytes the tasks take.
+    public private(set) var cost = 0
+    /// How many tasks of each queue are in each status, by the status's raw value.
+    public private(set) var depth: [String: [Int]] = [:]
+
+    private var processing: Set<TaskID> = []
+    /// Tasks that were forgotten not long ago, with the token of their outcome: a later outcome of one is a duplicate.
+    private(set) var forgotten: [TaskID: Token] = [:]
+    private var forgottenOrder: Deque<TaskID> = []
+
+    public init() {}
+
+    /// Tasks that an executor has, ascending.
+    public var leased: [TaskID] { processing.sorted() }
+
+    public subscript(id: TaskID) -> TaskRecord? { tasks[id] }
+
+    /// In a stable order: ids ascend, so that two replicas walk their tasks alike.
+    public var sortedIDs: [TaskID] { tasks.keys.sorted() }
+
+    mutating func apply(_ event: LedgerEvent) {
+        switch event {
+        case .accepted(let acceptance):
+            guard tasks[acceptance.id] == nil else { return }
+            insert(TaskRecord(acceptance))
+        case .forgotten(let id):
+            guard let record = tasks[id], record.status.isFinal else { return }
+            remove(record)
+            remember(record)
+        default:
+            update(event.task) { $0.apply(event) }
+        }
+    }
+
+    /// In place: a record is not copied to be changed.
+    private mutating func update(_ id: TaskID, _ change: (inout TaskRecord) -> Void) {
+        guard let index = tasks.index(forKey: id) else { return }
+        count(tasks.values[index], -1)
+        change(&tasks.values[index])
+        count(tasks.values[index], 1)
+    }
+
+    private mutating func count(_ record: TaskRecord, _ sign: Int) {
+        if !record.status.isFinal { openCount += sign }
+        cost += sign * record.cost
+        let status = Int(record.status.rawValue)
+        if record.status == .processing {
+            if sign > 0 { processing.insert(record.id) } else { processing.remove(record.id) }
+        }
+        depth[record.spec.queue, default: Array(repeating: 0, count: TaskStatus.allCases.count)][status] += sign
+    }
+
+    /// A record from a snapshot replaces what was known of its task.
+    mutating func insert(_ record: TaskRecord) {
+        if let old = tasks[record.id] { remove(old) }
+        tasks[record.id] = record
+        count(record, 1)
+    }
+
+    private mutating func remove(_ record: TaskRecord) {
+        tasks[record.id] = nil
+        count(record, -1)
+        // A queue that nobody uses any more is forgotten, or names chosen by clients would pile up.
+        if depth[record.spec.queue]?.allSatisfy({ $0 == 0 }) == true { depth[record.spec.queue] = nil }
+    }
+
+    private mutating func remember(_ record: TaskRecord) {
+        forgotten[record.id] = record.finalToken ?? Token(run: record.run, term: Term(0), attempt: 0)
+        forgottenOrder.append(record.id)
+        while forgottenOrder.count > Limits.forgottenTasks, let oldest = forgottenOrder.popFirst() {
+            forgotten[oldest] = nil
+        }
+    }
+
+    mutating func becomeDue(_ id: TaskID) { update(id) { $0.becomeDue() } }
+}
+
+extension Limits {
+    /// Tasks that a ledger has forgotten and would still recognise.
+    public static let forgottenTasks = 65_536
+}

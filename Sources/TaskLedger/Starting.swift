@@ -1,0 +1,63 @@
+public import Primitives
+
+/// Starting tasks in this node's own slots.
+extension TaskOwner {
+    /// Slots became free, or are taken by tasks of other owners: the worker pool says how many are free now.
+    public mutating func slotsFree(_ count: Int) { freeSlots = max(0, count - reserved) }
+
+    /// Starts the best ready tasks as long as slots are free.
+    ///
+    /// A lease to an own slot takes effect at once, except that of a task which must not start twice or which was
+    /// interrupted before: its start waits for the commit. A task that was interrupted twice starts only when nothing
+    /// else runs here, and nothing else starts beside it.
+    public mutating func startReady(at now: Instant, timestamp: Timestamp, into effects: inout [OwnerEffect]) {
+        guard !isPaused, solitary == nil else { return }
+        var resting: [ReadyQueue.Item] = []
+        while freeSlots > 0, let item = ready.popHead() {
+            guard let (index, record) = live(item) else { continue }
+            if let expires = record.expires, expires <= now {
+                self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
+                continue
+            }
+            guard ledgers[index].restsUntil <= now else {
+                resting.append(item)
+                continue
+            }
+            let isSolitary = record.isSuspectedPoison
+            if isSolitary, freeSlots < settings.slots {
+                resting.append(item)
+                break
+            }
+            let assignment = assignment(record, in: index)
+            let lease = Lease(token: assignment.token, holder: me, at: timestamp, isStarted: true)
+            let waits = record.spec.delivery == .atMostOnce || record.interruptions > 0
+            self.record(.leased(record.id, lease), in: index, then: waits ? .start(assignment) : nil)
+            if waits { reserved += 1 } else { effects.append(.start(assignment)) }
+            freeSlots -= 1
+            if isSolitary {
+                solitary = record.id
+                break
+            }
+        }
+        ready.putBack(resting)
+    }
+
+    func assignment(_ record: TaskRecord, in index: Int) -> Assignment {
+        Assignment(
+            ledger: ledgers[index].primary.id, id: record.id,
+            token: Token(run: record.run, term: ledgers[index].primary.term, attempt: record.attempts + 1),
+            spec: record.spec, isSolitary: record.isSuspectedPoison)
+    }
+
+    /// Priority of what would start next; nil if nothing is ready.
+    public mutating func headPriority() -> Priority? {
+        while let head = ready.head {
+            if live(head) != nil { return head.priority }
+            _ = ready.popHead()
+        }
+        return nil
+    }
+
+    /// How long the task that would start next has been waiting.
+    public func headAge(at now: Instant) -> Duration { ready.head.map { now - $0.enqueuedAt } ?? .zero }
+}

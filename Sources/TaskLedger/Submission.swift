@@ -1,0 +1,58 @@
+public import Primitives
+
+/// Why nothing was accepted.
+public enum OwnerRefusal: Error, Hashable, Sendable {
+    /// As many tasks as the node may hold, or too much that its backups have not acknowledged.
+    case full
+    /// This node has no ledger of its own in the current view.
+    case notAnOwner
+    /// It ceased to be the owner before they were committed: they may have been accepted.
+    case unconfirmed([TaskID])
+}
+
+extension TaskOwner {
+    /// Room for new tasks: open ones and outcomes that wait for the registry count.
+    public var room: Int {
+        let held = ledgers.reduce(0) { $0 + $1.primary.state.openCount + $1.unarchived }
+        return max(0, settings.maxQueued - held)
+    }
+
+    /// Accepts tasks into this node's own ledger: all of them or none. `accepted(request)` follows once they are committed.
+    ///
+    /// Acceptance is idempotent by id: what was accepted before is answered like the first time.
+    ///
+    /// - Parameters:
+    ///   - ids: chosen by a node that forwards the tasks; nil: chosen here.
+    ///   - microseconds: the wall clock, for the ids.
+    public mutating func submit(
+        _ specs: [TaskSpec], ids given: [TaskID]? = nil, request: UInt64, at now: Instant, microseconds: UInt64
+    ) throws(OwnerRefusal) -> [TaskID] {
+        guard let index = ledgers.firstIndex(where: \.isHome) else { throw .notAnOwner }
+        guard room >= specs.count, !ledgers[index].primary.isCongested else { throw .full }
+        var accepted: [TaskID] = []
+        accepted.reserveCapacity(specs.count)
+        for (position, spec) in specs.enumerated() {
+            let id = given?[position] ?? ids.next(for: ledgers[index].primary.id, microseconds: microseconds)
+            accepted.append(id)
+            guard ledgers[index].primary.state[id] == nil else { continue }
+            let acceptance = Acceptance(
+                id: id, spec: spec, enqueuedAt: now,
+                due: spec.delay == 0 ? nil : now + .milliseconds(Int64(spec.delay)),
+                expires: spec.expiry.map { now + .milliseconds(Int64($0)) })
+            record(.accepted(acceptance), in: index)
+        }
+        ledgers[index].primary.whenCommitted(.accepted(request: request))
+        return accepted
+    }
+
+    /// Ids for tasks that another node's ledger is to accept.
+    public mutating func makeIDs(for ledger: LedgerID, count: Int, microseconds: UInt64) -> [TaskID] {
+        (0..<count).map { _ in ids.next(for: ledger, microseconds: microseconds) }
+    }
+
+    /// The nodes that hold what was submitted, and whether these are as many as the view wants.
+    public func holders() -> [NodeName] {
+        guard let home = ledgers.first(where: \.isHome) else { return [] }
+        return [me.name] + home.primary.backups.map(\.name)
+    }
+}

@@ -1,0 +1,259 @@
+import DequeModule
+import HeapModule
+public import Primitives
+
+/// A task that an executor may run, under a token.
+public struct Assignment: Hashable, Sendable {
+    public var ledger: LedgerID
+    public var id: TaskID
+    public var token: Token
+    public var spec: TaskSpec
+    /// It runs alone on its node: it may be what killed others.
+    public var isSolitary: Bool
+
+    public init(ledger: LedgerID, id: TaskID, token: Token, spec: TaskSpec, isSolitary: Bool) {
+        self.ledger = ledger
+        self.id = id
+        self.token = token
+        self.spec = spec
+        self.isSolitary = isSolitary
+    }
+
+    public var attempt: AttemptID { AttemptID(ledger: ledger, id: id, token: token) }
+}
+
+/// One attempt of one task.
+public struct AttemptID: Hashable, Sendable {
+    public var ledger: LedgerID
+    public var id: TaskID
+    public var token: Token
+
+    public init(ledger: LedgerID, id: TaskID, token: Token) {
+        self.ledger = ledger
+        self.id = id
+        self.token = token
+    }
+}
+
+/// What an owner wants done.
+public enum OwnerEffect: Sendable {
+    case replicate(ReplicationEffect)
+    /// Everything that was submitted with this request is committed.
+    case accepted(request: UInt64)
+    /// This node is no longer the owner of what was submitted with this request; it may have been accepted.
+    case unconfirmed(request: UInt64)
+    /// Run it in a slot of this node: one was reserved for it.
+    case start(Assignment)
+    /// Give these to a thief; if it does not answer, tell `grantFailed`.
+    case grant([Assignment], to: NodeID)
+    /// The executor need not go on with it.
+    case stop(AttemptID, at: NodeID)
+    /// The executor may forget these outcomes.
+    case settled([AttemptID], for: NodeID)
+    /// A task has its outcome, committed: waiters and the registry want to know.
+    case ended(TaskRecord)
+    /// A ledger that this node served has another primary: its copy, whose tail may hold what nobody else knows.
+    case deposed(LedgerCopy)
+    /// The ledger's founder is gone and nothing is left in it: a view may delete it.
+    case drained(LedgerID, Term, view: UInt64)
+}
+
+/// The owner's machine: every decision about the tasks of the ledgers that this node is primary of (rules R2, R5, R6).
+///
+/// It takes submissions, starts the best ready task in a free slot of its own, grants tasks to thieves, takes outcomes, and
+/// decides about retries, interruptions, cancellation and expiry. Each decision is an entry of the task's ledger; what the
+/// world sees of it happens at the time that rule R5 sets:
+///
+/// | entry | what waits for its commit |
+/// | --- | --- |
+/// | accepted | the answer 202 |
+/// | leased to a peer | the grant |
+/// | leased to an own slot | nothing; the start, if it is `at_most_once` or was interrupted before |
+/// | an outcome | releasing the executor, `?wait`, the registry |
+///
+/// One ready queue serves all ledgers of a node, so priorities hold across them.
+///
+/// Files: Submission, Starting, Granting, Outcomes, Takeover, Upkeep, Queries are extensions, one per concern.
+public struct TaskOwner: Sendable {
+    /// What happens once an entry is committed.
+    enum Action: Sendable {
+        case accepted(request: UInt64)
+        case start(Assignment)
+        case grant([Assignment], NodeID)
+        case settle(AttemptID, NodeID)
+        case ended(TaskID)
+    }
+
+    /// A ledger that this node is primary of.
+    struct Owned: Sendable {
+        var primary: LedgerPrimary<Action>
+        /// It was made for this node, so new tasks go there; else it only drains.
+        var isHome: Bool
+        /// Until then nothing of it starts: the wait of rule R3 belongs here. (Rule R3 comes with the journal; until then
+        /// a takeover starts at once, and after a wrong suspicion a task may run twice, which is counted.)
+        var restsUntil: Instant = .zero
+        /// Ended tasks whose outcome the registry has, oldest first.
+        var archived: Deque<TaskID> = []
+        /// Ended tasks whose outcome the registry still lacks.
+        var unarchived = 0
+        /// Attempts whose outcome came second, and was counted.
+        var discarded: Set<AttemptID> = []
+        /// Tasks that came with the tail of another history: they are not adopted again once they are forgotten.
+        var adopted: Set<TaskID> = []
+    }
+
+    struct Alarm: Sendable, Comparable {
+        var at: Instant
+        var id: TaskID
+        var ledger: LedgerID
+
+        static func < (a: Alarm, b: Alarm) -> Bool { (a.at, a.id) < (b.at, b.id) }
+    }
+
+    public struct Settings: Sendable {
+        public var slots: Int
+        /// Open tasks, and outcomes that wait for the registry, beyond which submissions are refused.
+        public var maxQueued: Int
+        /// Outcomes are written to a registry: the ledger may forget them early.
+        public var hasRegistry: Bool
+
+        public init(slots: Int, maxQueued: Int = 1_000_000, hasRegistry: Bool = true) {
+            self.slots = slots
+            self.maxQueued = maxQueued
+            self.hasRegistry = hasRegistry
+        }
+    }
+
+    public struct Counters: Sendable, Hashable {
+        public var completed: UInt64 = 0
+        public var failed: UInt64 = 0
+        public var duplicatesDiscarded: UInt64 = 0
+        public var granted: UInt64 = 0
+    }
+
+    /// A takeover that this node has made.
+    public struct TakeoverRecord: Sendable, Hashable {
+        public var ledger: LedgerID
+        public var term: Term
+        /// Tasks without an outcome.
+        public var recovered: Int
+    }
+
+    public internal(set) var me: NodeID
+    let settings: Settings
+    /// Ascending by id.
+    var ledgers: [Owned] = []
+    var ready = ReadyQueue()
+    public internal(set) var readyCount = 0
+    var alarms = Heap<Alarm>()
+    /// Slots of this node that nothing runs in or waits for.
+    var freeSlots: Int
+    /// Slots that wait for the commit of a lease.
+    var reserved = 0
+    /// A task that has to be alone holds all slots until it ends.
+    var solitary: TaskID?
+    /// Nothing starts or is granted: the node is draining, or fenced.
+    public var isPaused = false
+    /// Leases that were inherited, or whose grant may not have arrived: their holders are asked.
+    var doubtful: [TaskID: AttemptID] = [:]
+    var generator: SeededGenerator
+    var ids: TaskIDGenerator
+    public internal(set) var counters = Counters()
+    /// Tasks whose outcome nobody may see yet.
+    var uncommittedEnds: Set<TaskID> = []
+    /// By type: how much work a grant is.
+    var durations = MeanDurations()
+
+    public init(me: NodeID, settings: Settings, seed: UInt64) {
+        self.me = me
+        self.settings = settings
+        freeSlots = settings.slots
+        generator = SeededGenerator(seed: seed)
+        ids = TaskIDGenerator(seed: generator.next())
+    }
+
+    func index(of ledger: LedgerID) -> Int? { ledgers.firstIndex { $0.primary.id == ledger } }
+
+    /// Which of this node's ledgers has the task.
+    func index(of id: TaskID) -> Int? {
+        let tag = id.ledgerTag
+        let guess = ledgers.firstIndex { TaskID.tag(of: $0.primary.id) == tag }
+        if let guess, ledgers[guess].primary.state[id] != nil { return guess }
+        return ledgers.firstIndex { $0.primary.state[id] != nil }
+    }
+
+    /// Records an event, and keeps what is derived from the states of tasks: the ready queue, alarms, counters.
+    mutating func record(_ event: LedgerEvent, in index: Int, then action: Action? = nil) {
+        let id = event.task
+        let before = ledgers[index].primary.state[id]?.status
+        ledgers[index].primary.append(event, then: action)
+        if case .ended(let id) = action { uncommittedEnds.insert(id) }
+        guard let record = ledgers[index].primary.state[id] else { return }
+        settle(record, was: before, in: index)
+    }
+
+    private mutating func settle(_ record: TaskRecord, was before: TaskStatus?, in index: Int) {
+        let after = record.status
+        guard before != after else { return }
+        if before == .pending { readyCount -= 1 }
+        if before == .processing { doubtful[record.id] = nil }
+        switch after {
+        case .pending:
+            readyCount += 1
+            ready.insert(item(record, ledgers[index].primary.id))
+        case .scheduled:
+            if let due = record.due { alarms.insert(Alarm(at: due, id: record.id, ledger: ledgers[index].primary.id)) }
+        case .processing, .blocked:
+            break
+        case .completed, .failed, .cancelled, .expired:
+            ledgers[index].unarchived += 1
+            if after == .completed { counters.completed += 1 }
+            if after == .failed { counters.failed += 1 }
+        }
+        if before == nil, !after.isFinal, let expires = record.expires {
+            alarms.insert(Alarm(at: expires, id: record.id, ledger: ledgers[index].primary.id))
+        }
+    }
+
+    func item(_ record: TaskRecord, _ ledger: LedgerID) -> ReadyQueue.Item {
+        ReadyQueue.Item(
+            id: record.id, ledger: ledger, priority: record.spec.priority, enqueuedAt: record.enqueuedAt,
+            ticket: UInt64(record.attempts))
+    }
+
+    /// The task of a queue item, if the item has not lapsed: it is still ready, and was not enqueued anew since.
+    func live(_ item: ReadyQueue.Item) -> (index: Int, record: TaskRecord)? {
+        guard let index = index(of: item.ledger), let record = ledgers[index].primary.state[item.id],
+            record.status == .pending, UInt64(record.attempts) == item.ticket
+        else { return nil }
+        return (index, record)
+    }
+
+    /// What has been committed takes effect. To be called after every event that was handled, together with `flush`.
+    public mutating func collect(into effects: inout [OwnerEffect]) {
+        for index in ledgers.indices {
+            for action in ledgers[index].primary.takeCommitted() {
+                switch action {
+                case .accepted(let request): effects.append(.accepted(request: request))
+                case .start(let assignment):
+                    reserved -= 1
+                    effects.append(.start(assignment))
+                case .grant(let assignments, let thief): effects.append(.grant(assignments, to: thief))
+                case .settle(let attempt, let executor): effects.append(.settled([attempt], for: executor))
+                case .ended(let id):
+                    uncommittedEnds.remove(id)
+                    guard let record = ledgers[index].primary.state[id] else { continue }
+                    effects.append(.ended(record))
+                    if !settings.hasRegistry { archived(id) }
+                }
+            }
+        }
+    }
+
+    /// Sends what is new to the replicas: once a turn of the loop, after all that happened in it.
+    public mutating func flush(isLinked: (NodeName) -> Bool, into effects: inout [OwnerEffect]) {
+        var replication: [ReplicationEffect] = []
+        for index in ledgers.indices { ledgers[index].primary.flush(isLinked: isLinked, into: &replication) }
+        effects.append(contentsOf: replication.map(OwnerEffect.replicate))
+    }
+}

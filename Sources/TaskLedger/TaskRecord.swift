@@ -1,0 +1,174 @@
+public import Primitives
+
+/// What a ledger knows of one task: the fold of its events.
+///
+/// States: `scheduled` -> `pending` -> `processing` -> `completed` or `failed`; a failed attempt goes back to `scheduled`
+/// until its retry is due, an interruption to `pending`; `cancelled` and `expired` end a task that was not started.
+/// A final state is never left.
+public struct TaskRecord: Hashable, Sendable {
+    public let id: TaskID
+    public private(set) var spec: TaskSpec
+    public internal(set) var status: TaskStatus
+    /// Orders it among the ready ones; kept over retries, interruptions and takeovers.
+    public let enqueuedAt: Instant
+    /// When a `scheduled` task may start.
+    public internal(set) var due: Instant?
+    public let expires: Instant?
+    /// Of the current attempt, while `processing`.
+    public internal(set) var lease: Lease?
+    /// A manual retry begins a new run.
+    public internal(set) var run: UInt32 = 1
+    /// Leases of this run.
+    public internal(set) var attempts: UInt32 = 0
+    /// Leases of this run that ended before their attempt had begun: the grant never arrived, or was given back.
+    public internal(set) var idleLeases: UInt32 = 0
+    /// Attempts of this run that failed.
+    public internal(set) var failures: UInt32 = 0
+    /// Attempts of this run that were cut off after they had begun.
+    public internal(set) var interruptions: UInt32 = 0
+    public internal(set) var isCancelRequested = false
+    public internal(set) var duplicatesDiscarded: UInt32 = 0
+    /// Of the last attempt.
+    public internal(set) var startedAt: Timestamp?
+    /// Who had the last attempt.
+    public internal(set) var worker: NodeName?
+    public internal(set) var finishedAt: Timestamp?
+    public internal(set) var result: [UInt8]?
+    /// Of the last failed attempt.
+    public internal(set) var failure: TaskFailure?
+    /// The token under which the outcome was reached.
+    public internal(set) var finalToken: Token?
+
+    public init(_ acceptance: Acceptance) {
+        id = acceptance.id
+        spec = acceptance.spec
+        enqueuedAt = acceptance.enqueuedAt
+        due = acceptance.due
+        expires = acceptance.expires
+        status = acceptance.due == nil ? .pending : .scheduled
+    }
+
+    /// A record as another node knows it.
+    public init(
+        id: TaskID, spec: TaskSpec, status: TaskStatus, enqueuedAt: Instant, due: Instant?, expires: Instant?,
+        lease: Lease?, run: UInt32, attempts: UInt32, idleLeases: UInt32, failures: UInt32,
+        interruptions: UInt32, isCancelRequested: Bool,
+        duplicatesDiscarded: UInt32, startedAt: Timestamp?, worker: NodeName?, finishedAt: Timestamp?, result: [UInt8]?,
+        failure: TaskFailure?, finalToken: Token?
+    ) {
+        self.id = id
+        self.spec = spec
+        self.status = status
+        self.enqueuedAt = enqueuedAt
+        self.due = due
+        self.expires = expires
+        self.lease = lease
+        self.run = run
+        self.attempts = attempts
+        self.idleLeases = idleLeases
+        self.failures = failures
+        self.interruptions = interruptions
+        self.isCancelRequested = isCancelRequested
+        self.duplicatesDiscarded = duplicatesDiscarded
+        self.startedAt = startedAt
+        self.worker = worker
+        self.finishedAt = finishedAt
+        self.result = result
+        self.failure = failure
+        self.finalToken = finalToken
+    }
+
+    /// Without payload and result, for listings: a page of them could be a gigabyte.
+    public var summary: TaskRecord {
+        var copy = self
+        copy.spec.payload = []
+        copy.result = nil
+        return copy
+    }
+
+    /// Attempts of this run that have begun, as far as is known.
+    public var begunAttempts: UInt32 {
+        let idle = idleLeases + (lease?.isStarted == false ? 1 : 0)
+        return attempts > idle ? attempts - idle : 0
+    }
+
+    /// Two interruptions may have had one cause, the task itself: from then on it runs alone on a node.
+    public var isSuspectedPoison: Bool { interruptions >= Limits.neighbourlyInterruptions }
+
+    /// About how many bytes it takes.
+    public var cost: Int { 400 + spec.cost + (result?.count ?? 0) + (failure?.message.utf8.count ?? 0) }
+
+    /// Applies an event of this task. Total: an event that does not fit the state changes nothing, since it may come from
+    /// a peer; its owner decides so that this does not happen.
+    mutating func apply(_ event: LedgerEvent) {
+        guard !status.isFinal else {
+            if case .duplicateDiscarded = event { duplicatesDiscarded &+= 1 }
+            return
+        }
+        switch event {
+        case .accepted, .duplicateDiscarded, .forgotten:
+            break
+        case .leased(_, let lease):
+            status = .processing
+            due = nil
+            self.lease = lease
+            attempts &+= 1
+            worker = lease.holder.name
+            startedAt = lease.isStarted ? lease.at : nil
+        case .started(_, let token, let at):
+            guard lease?.token == token else { return }
+            lease?.isStarted = true
+            startedAt = at
+        case .completed(_, let token, let result, let executor, let at):
+            self.result = result
+            worker = executor
+            failure = nil
+            end(.completed, token, at)
+        case .failed(_, let token, let failure, let executor, let at):
+            self.failure = failure
+            if let executor { worker = executor }
+            failures &+= 1
+            end(.failed, token, at)
+        case .rescheduled(_, let token, let failure, let due):
+            guard lease?.token == token else { return }
+            self.failure = failure
+            failures &+= 1
+            lease = nil
+            status = .scheduled
+            self.due = due
+        case .interrupted(_, let token, let isBlamed):
+            guard lease?.token == token else { return }
+            if isBlamed { interruptions &+= 1 }
+            if lease?.isStarted == false { idleLeases &+= 1 }
+            lease = nil
+            status = .pending
+        case .cancelRequested:
+            isCancelRequested = true
+        case .cancelled(_, let at):
+            end(.cancelled, lease?.token, at)
+        case .expired(_, let at):
+            end(.expired, lease?.token, at)
+        }
+    }
+
+    private mutating func end(_ status: TaskStatus, _ token: Token?, _ at: Timestamp) {
+        self.status = status
+        finalToken = token
+        finishedAt = at
+        lease = nil
+        due = nil
+    }
+
+    mutating func becomeDue() {
+        guard status == .scheduled else { return }
+        status = .pending
+        due = nil
+    }
+}
+
+extension Limits {
+    /// Interruptions after which a task runs alone on a node.
+    public static let neighbourlyInterruptions: UInt32 = 2
+    /// Interruptions, the first two included, after which a task is given up as poison.
+    public static let interruptions: UInt32 = 5
+}

@@ -1,0 +1,188 @@
+public import Primitives
+
+/// 1...10; 10 first.
+public struct Priority: Hashable, Comparable, Sendable {
+    public let rawValue: UInt8
+
+    /// Nil outside 1...10.
+    public init?(_ value: Int) {
+        guard (1...10).contains(value) else { return nil }
+        rawValue = UInt8(value)
+    }
+
+    private init(known value: UInt8) { rawValue = value }
+
+    public static let low = Priority(known: 2)
+    public static let normal = Priority(known: 5)
+    public static let high = Priority(known: 8)
+    public static let critical = Priority(known: 10)
+
+    public static func < (a: Priority, b: Priority) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// How often a failed task is tried again, and how long it rests before.
+public struct RetryPolicy: Hashable, Sendable {
+    public enum Backoff: UInt8, Sendable, CaseIterable {
+        /// base x 2^(retry - 1)
+        case exponential
+        /// base x retry
+        case linear
+        /// base
+        case fixed
+        /// at once
+        case none
+    }
+
+    /// Retries after the first attempt: 0...`Limits.retries`.
+    public var maxRetries: UInt16
+    public var backoff: Backoff
+    /// Milliseconds before the first retry.
+    public var base: UInt32
+    /// Milliseconds at most.
+    public var maximum: UInt32
+    /// Each delay is multiplied by a random factor in 1 - jitter ... 1 + jitter. In thousandths: 0...1000.
+    public var jitter: UInt16
+
+    public init(
+        maxRetries: UInt16 = 3, backoff: Backoff = .exponential, base: UInt32 = 1000, maximum: UInt32 = 3_600_000,
+        jitter: UInt16 = 200
+    ) {
+        self.maxRetries = maxRetries
+        self.backoff = backoff
+        self.base = base
+        self.maximum = maximum
+        self.jitter = jitter
+    }
+
+    /// The rest before retry number `retry` (1 is the first).
+    public func delay(beforeRetry retry: UInt32, using generator: inout SeededGenerator) -> Duration {
+        let rest: UInt64 =
+            switch backoff {
+            case .exponential: retry > 32 ? UInt64(maximum) : UInt64(base) << UInt64(max(retry, 1) - 1)
+            case .linear: UInt64(base) * UInt64(retry)
+            case .fixed: UInt64(base)
+            case .none: 0
+            }
+        let bounded = min(rest, UInt64(maximum))
+        guard bounded > 0 else { return .zero }
+        let thousandths =
+            jitter == 0 ? 1000 : UInt64.random(in: 1000 - UInt64(jitter)...1000 + UInt64(jitter), using: &generator)
+        return .milliseconds(Int64(min(bounded * thousandths / 1000, UInt64(maximum))))
+    }
+}
+
+/// What a client asks for: everything about a task that does not change, validated before it gets here.
+public struct TaskSpec: Hashable, Sendable {
+    public enum Delivery: UInt8, Sendable, CaseIterable {
+        case atLeastOnce
+        case atMostOnce
+    }
+
+    /// One key and value of the metadata.
+    public struct Label: Hashable, Sendable {
+        public var key: String
+        public var value: String
+
+        public init(key: String, value: String) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// Which handler: 1...`Limits.nameBytes` bytes.
+    public var type: String
+    /// JSON, byte for byte as it was sent, at most `Limits.payloadBytes`.
+    public var payload: [UInt8]
+    public var priority: Priority
+    public var queue: String
+    public var retry: RetryPolicy
+    /// Milliseconds that one attempt may take.
+    public var timeout: UInt32
+    /// Milliseconds from submission until it may start.
+    public var delay: UInt64
+    /// Milliseconds from submission after which it is not started any more; nil: never.
+    public var expiry: UInt64?
+    public var delivery: Delivery
+    /// Milliseconds for which the outcome is kept.
+    public var resultTTL: UInt64
+    /// Ascending by key.
+    public var metadata: [Label]
+
+    public init(
+        type: String, payload: [UInt8] = Array("null".utf8), priority: Priority = .normal, queue: String = "default",
+        retry: RetryPolicy = RetryPolicy(), timeout: UInt32 = 300_000, delay: UInt64 = 0, expiry: UInt64? = nil,
+        delivery: Delivery = .atLeastOnce, resultTTL: UInt64 = 86_400_000, metadata: [Label] = []
+    ) {
+        self.type = type
+        self.payload = payload
+        self.priority = priority
+        self.queue = queue
+        self.retry = retry
+        self.timeout = timeout
+        self.delay = delay
+        self.expiry = expiry
+        self.delivery = delivery
+        self.resultTTL = resultTTL
+        self.metadata = metadata
+    }
+}
+
+/// Why an attempt failed.
+public struct TaskFailure: Hashable, Sendable {
+    /// A stable word for programs: `timeout`, `unknown_task_type`, `invalid_payload`, `handler_error` ...
+    public var type: String
+    /// A sentence for people, at most `Limits.errorBytes` of UTF-8.
+    public var message: String
+    /// Whether trying again may help.
+    public var isRetryable: Bool
+
+    public init(type: String, message: String, isRetryable: Bool) {
+        self.type = type
+        self.message = message
+        self.isRetryable = isRetryable
+    }
+}
+
+/// Where a task is in its life.
+public enum TaskStatus: UInt8, Sendable, CaseIterable {
+    /// Not due yet: a delay, or the rest before a retry.
+    case scheduled
+    /// Waits for other tasks.
+    case blocked
+    /// Ready to start.
+    case pending
+    /// Leased to an executor.
+    case processing
+    case completed
+    /// For good: in the dead letters.
+    case failed
+    case cancelled
+    /// Was not started in time.
+    case expired
+
+    /// The names that clients see.
+    public var name: String {
+        switch self {
+        case .scheduled: "scheduled"
+        case .blocked: "blocked"
+        case .pending: "pending"
+        case .processing: "processing"
+        case .completed: "completed"
+        case .failed: "failed"
+        case .cancelled: "cancelled"
+        case .expired: "expired"
+        }
+    }
+
+    public init?(name: some StringProtocol) {
+        guard let status = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = status
+    }
+
+    public var isFinal: Bool {
+        switch self {
+        case .scheduled, .blocked, .pending, .processing: false
+        case .completed, .failed, .cancelled, .expired: true
+        }
+    }
+}

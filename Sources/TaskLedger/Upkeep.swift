@@ -1,0 +1,135 @@
+import DequeModule
+public import Primitives
+
+/// What has to be done from time to time.
+extension TaskOwner {
+    /// When the next delay, retry or expiry is due; nil if there is none.
+    public var nextAlarm: Instant? { alarms.min?.at }
+
+    /// Tasks that have become due are ready; tasks that were not started in time are expired.
+    public mutating func wake(at now: Instant, timestamp: Timestamp) {
+        while let alarm = alarms.min, alarm.at <= now {
+            alarms.removeMin()
+            guard let index = index(of: alarm.ledger), let record = ledgers[index].primary.state[alarm.id] else {
+                continue
+            }
+            if let expires = record.expires, expires <= now, record.status == .pending || record.status == .scheduled {
+                self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
+            } else if record.status == .scheduled, record.due.map({ $0 <= now }) ?? true {
+                ledgers[index].primary.becomeDue(record.id)
+                readyCount += 1
+                if let due = ledgers[index].primary.state[record.id] { ready.insert(item(due, alarm.ledger)) }
+            }
+        }
+    }
+
+    /// The registry holds the outcome. The newest of these stay in the ledger for quick answers; older ones are forgotten
+    /// here, and a ledger whose founder is gone forgets all.
+    public mutating func archived(_ id: TaskID) {
+        guard let index = index(of: id), ledgers[index].primary.state[id]?.status.isFinal == true else { return }
+        ledgers[index].unarchived = max(0, ledgers[index].unarchived - 1)
+        ledgers[index].archived.append(id)
+        forget(in: index)
+    }
+
+    private mutating func forget(in index: Int) {
+        let limit =
+            !settings.hasRegistry ? Limits.keptOutcomes : ledgers[index].isHome ? Limits.archivedOutcomes : 0
+        while ledgers[index].archived.count > limit, let oldest = ledgers[index].archived.popFirst() {
+            record(.forgotten(oldest), in: index)
+        }
+    }
+
+    /// Looks after replicas: who is no good is replaced, who is missing is chosen. Also notices ledgers that have drained.
+    ///
+    /// - Parameters:
+    ///   - candidates: living members that may hold a copy, the least loaded first.
+    ///   - suspects: members that may be gone: their copies count, and they get no new ones.
+    ///   - copies: how many nodes are to hold each task.
+    public mutating func lookAfterReplicas(
+        candidates: [StoreHolder], suspects: [StoreHolder] = [], copies: Int, at now: Instant,
+        isLinked: (NodeName) -> Bool, into effects: inout [OwnerEffect]
+    ) {
+        var replication: [ReplicationEffect] = []
+        for index in ledgers.indices {
+            ledgers[index].primary.sweep(at: now, isLinked: isLinked, into: &replication)
+            let backups = ledgers[index].primary.backups
+            let good = backups.filter { candidates.contains($0) || suspects.contains($0) }
+            if good.count + 1 < copies, ledgers[index].primary.learner == nil,
+                let learner = candidates.first(where: { candidate in
+                    candidate.name != me.name && isLinked(candidate.name)
+                        && !backups.contains { $0.name == candidate.name }
+                })
+            {
+                ledgers[index].primary.addLearner(learner)
+            }
+            if !ledgers[index].isHome {
+                forget(in: index)
+                if ledgers[index].primary.state.tasks.isEmpty {
+                    let primary = ledgers[index].primary
+                    effects.append(.drained(primary.id, primary.term, view: primary.viewNumber))
+                }
+            }
+        }
+        effects.append(contentsOf: replication.map(OwnerEffect.replicate))
+    }
+
+    /// The registry was emptied: what it had and this node still holds is to be written again.
+    public mutating func rewriteOutcomes() {
+        for index in ledgers.indices {
+            let archived = ledgers[index].archived
+            ledgers[index].archived = []
+            ledgers[index].unarchived += archived.count
+            for id in archived { ledgers[index].primary.whenCommitted(.ended(id)) }
+        }
+    }
+
+    /// Without a registry an outcome is kept for as long as its task said, within the ledger's bounds.
+    public mutating func dropExpiredOutcomes(wallClock: Timestamp) {
+        guard !settings.hasRegistry else { return }
+        for index in ledgers.indices {
+            let stale = ledgers[index].primary.state.tasks.values.filter { record in
+                guard let end = record.finishedAt, record.status.isFinal else { return false }
+                return wallClock.milliseconds - end.milliseconds > Int64(clamping: record.spec.resultTTL)
+            }
+            for id in stale.map(\.id).sorted() {
+                ledgers[index].unarchived = max(0, ledgers[index].unarchived - 1)
+                record(.forgotten(id), in: index)
+            }
+        }
+    }
+
+    // MARK: Replication
+
+    public mutating func handle(
+        _ reply: ReplicaReply, of ledger: LedgerID, from name: NodeName, epoch: UInt32, at now: Instant,
+        timestamp: Timestamp,
+        into effects: inout [OwnerEffect]
+    ) {
+        guard let index = index(of: ledger) else { return }
+        var replication: [ReplicationEffect] = []
+        let answer = ledgers[index].primary.handle(reply, from: name, epoch: epoch, at: now, into: &replication)
+        effects.append(contentsOf: replication.map(OwnerEffect.replicate))
+        switch answer {
+        case .none: break
+        case .adopt(let tail): adopt(tail, into: ledger, timestamp: timestamp, effects: &effects)
+        case .sealed: stepDown(ledger, into: &effects)
+        }
+    }
+
+    public mutating func requestFailed(of ledger: LedgerID, to name: NodeName, epoch: UInt32, at now: Instant) {
+        guard let index = index(of: ledger) else { return }
+        ledgers[index].primary.requestFailed(to: name, epoch: epoch, at: now)
+    }
+
+    public mutating func linkDown(_ name: NodeName, at now: Instant) {
+        for index in ledgers.indices { ledgers[index].primary.linkDown(name, at: now) }
+    }
+}
+
+extension Limits {
+    /// Outcomes that a ledger keeps although the registry has them.
+    public static let archivedOutcomes = 10_000
+    /// Outcomes that a ledger keeps if there is no registry; the oldest go first.
+    public static let keptOutcomes = 100_000
+}

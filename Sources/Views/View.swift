@@ -1,0 +1,113 @@
+public import Primitives
+
+/// A member of a view: one generation of a node.
+public struct Member: Hashable, Sendable {
+    public var id: NodeID
+    public var profile: MemberProfile
+
+    public init(id: NodeID, profile: MemberProfile) {
+        self.id = id
+        self.profile = profile
+    }
+
+    /// As a replica of ledgers.
+    public var replica: StoreHolder { StoreHolder(name: id.name, store: profile.store) }
+    /// As a voter.
+    public var voter: StoreHolder { StoreHolder(name: id.name, store: profile.disk) }
+}
+
+/// Who decides about one ledger, and who holds copies of it.
+public struct LedgerAssignment: Hashable, Sendable {
+    public var id: LedgerID
+    /// Rises with every change of the primary, and when a primary comes back from a restart.
+    public var term: Term
+    public var primary: StoreHolder
+    /// Ascending by name, without the primary.
+    public var backups: [StoreHolder]
+    /// For whom the ledger was made. Once that node's store has left the view, the ledger only drains.
+    public var founder: StoreHolder
+
+    public init(id: LedgerID, term: Term, primary: StoreHolder, backups: [StoreHolder], founder: StoreHolder) {
+        self.id = id
+        self.term = term
+        self.primary = primary
+        self.backups = backups
+        self.founder = founder
+    }
+
+    /// Everybody whose copy counts.
+    public var replicas: [StoreHolder] { [primary] + backups }
+}
+
+/// A ledger that a view gave up: every store that held a copy is known to be lost.
+public struct LedgerLoss: Hashable, Sendable {
+    public var ledger: LedgerID
+    /// Who was its last primary.
+    public var primary: NodeName
+    /// The view that removed it.
+    public var view: UInt64
+
+    public init(ledger: LedgerID, primary: NodeName, view: UInt64) {
+        self.ledger = ledger
+        self.primary = primary
+        self.view = view
+    }
+}
+
+/// Settings that hold for the whole cluster. They change only by a view.
+public struct ClusterSettings: Hashable, Sendable {
+    /// How many nodes hold each task, the primary included: 1...5.
+    public var copies: UInt8
+
+    public init(copies: UInt8 = 2) { self.copies = copies }
+}
+
+/// A view: the one truth about who is a member, who votes, who owns and who backs up (rule R1).
+///
+/// View n + 1 is chosen by single-decree Paxos among the voters of view n, so every number has one content. Nothing that
+/// must be unique is computed from anything else: gossip only suspects.
+///
+/// Invariants (`validate`): members, voters and backups ascend by name; a name stands once in each; the number of voters
+/// is odd, and each is a member with that disk; ledger numbers ascend from 1 and are below `nextLedger`; there are
+/// `Limits.keySlots` slots, each of a listed ledger (or all are of ledger 0 while there is no ledger). Replicas need not be
+/// members: a ledger whose copies are all away stays listed, and is unavailable.
+public struct View: Hashable, Sendable {
+    public var number: UInt64
+    public var cluster: ClusterID
+    public var members: [Member]
+    public var voters: [StoreHolder]
+    public var ledgers: [LedgerAssignment]
+    public var nextLedger: LedgerID
+    /// Which ledger each key slot belongs to.
+    public var slots: [LedgerID]
+    public var settings: ClusterSettings
+    /// The most recent losses, oldest first: at most `Limits.lostLedgers`.
+    public var losses: [LedgerLoss]
+
+    public init(
+        number: UInt64, cluster: ClusterID, members: [Member], voters: [StoreHolder], ledgers: [LedgerAssignment],
+        nextLedger: LedgerID, slots: [LedgerID], settings: ClusterSettings, losses: [LedgerLoss] = []
+    ) {
+        self.number = number
+        self.cluster = cluster
+        self.members = members
+        self.voters = voters
+        self.ledgers = ledgers
+        self.nextLedger = nextLedger
+        self.slots = slots
+        self.settings = settings
+        self.losses = losses
+    }
+
+    public func member(_ name: NodeName) -> Member? { members.first { $0.id.name == name } }
+    public func member(_ id: NodeID) -> Member? { members.first { $0.id == id } }
+    public func ledger(_ id: LedgerID) -> LedgerAssignment? { ledgers.first { $0.id == id } }
+
+    /// Whether the primary is a member and still has the store that it was listed with: else the tasks answer 503.
+    public func isAvailable(_ ledger: LedgerAssignment) -> Bool {
+        member(ledger.primary.name)?.replica == ledger.primary
+    }
+
+    /// More than half of the voters.
+    public var majority: Int { voters.count / 2 + 1 }
+}

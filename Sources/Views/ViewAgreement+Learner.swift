@@ -1,0 +1,143 @@
+import Primitives
+
+extension ViewAgreement {
+    mutating func found(_ cluster: ClusterID, _ settings: ClusterSettings) {
+        guard record.view == nil else { return }
+        let ledger = LedgerID(1)
+        adopt(
+            View(
+                number: 1, cluster: cluster, members: [myself], voters: [myself.voter],
+                ledgers: [
+                    LedgerAssignment(
+                        id: ledger, term: .first, primary: myself.replica, backups: [], founder: myself.replica)
+                ],
+                nextLedger: LedgerID(2), slots: Array(repeating: ledger, count: Limits.keySlots), settings: settings),
+            at: .zero)
+    }
+
+    /// A view that was decided, as a peer says.
+    mutating func learn(_ view: View, from name: NodeName, at now: Instant, into effects: inout [Effect]) {
+        do throws(ViewError) {
+            try view.validate()
+        } catch {
+            effects.append(.refused(.invalidView(error), from: name))
+            return
+        }
+        guard let known = record.view else {
+            guard settings.joins || view.member(myself.id) != nil else { return }
+            adopt(view, at: now)
+            return
+        }
+        guard view.cluster == known.cluster else {
+            effects.append(.refused(.foreignCluster(view.cluster), from: name))
+            return
+        }
+        if view.number > known.number {
+            adopt(view, at: now)
+        } else if view.number == known.number, view != known {
+            effects.append(.refused(.conflictingView(number: view.number, digest: view.digest), from: name))
+        }
+    }
+
+    /// The view is decided: Paxos goes on with the next one at once, `.install` follows when it is on disk.
+    mutating func adopt(_ view: View, at now: Instant) {
+        record.view = view
+        record.promised = nil
+        record.accepted = nil
+        isRecordDirty = true
+        // Votes about a view that is decided are of no use, and the record that they tell of may never be written.
+        held.removeAll { if case .install = $0.what { false } else { true } }
+        attempt = nil
+        desired = nil
+        proposeAt = nil
+        failures = 0
+        highestRound = 0
+        confirmations = []
+        askAt = isConfirmed || view.member(myself.id) != nil ? nil : now
+        hold(.install(view))
+    }
+
+    mutating func install(_ view: View, at now: Instant, into effects: inout [Effect]) {
+        installed = view
+        effects.append(.install(view))
+        let isNewest = record.view?.number == view.number
+        if view.member(myself.id) != nil || (isNewest && isMajority(confirmations)) { setConfirmed(into: &effects) }
+    }
+
+    func answerWant(_ message: ViewMessage, into effects: inout [Effect]) {
+        let known = record.view?.number ?? 0
+        let reply: ViewMessage
+        if let view = record.view, message.isRequestAbout(olderThan: view.number) {
+            reply = self.message(.decided(view), about: view.number)
+        } else {
+            reply = self.message(.current(asked: message.sender.id.generation), about: known)
+        }
+        effects.append(.send(reply, to: message.sender.id.name, address: message.sender.address))
+    }
+
+    /// Fetches a newer view. Asking for the same number again soon is pointless; who asked in vain hears of it again.
+    mutating func hear(
+        of number: UInt64, from name: NodeName, _ address: Address, at now: Instant, into effects: inout [Effect]
+    ) {
+        let known = record.view?.number ?? 0
+        guard number > known, name != myself.id.name else { return }
+        if let fetched, fetched.number >= number, now - fetched.at < settings.fetchInterval { return }
+        fetched = (number, now)
+        effects.append(.send(message(.wantView, about: known), to: name, address: address))
+    }
+
+    // MARK: Confirmation after a restart
+
+    mutating func askForConfirmation(at now: Instant, into effects: inout [Effect]) {
+        askAt = nil
+        guard !isConfirmed, let view = record.view else { return }
+        askAt = now + settings.confirmationInterval
+        // A restart cut a ballot short: its view may have been chosen.
+        if record.accepted != nil, proposeAt == nil, attempt == nil {
+            proposeAt = now + settings.patience + settings.step * rank
+        }
+        for voter in view.voters where voter.name != myself.id.name {
+            guard let address = address(of: voter.name) else { continue }
+            effects.append(.send(message(.wantView, about: view.number), to: voter.name, address: address))
+        }
+        count(myself.voter, into: &effects)
+    }
+
+    mutating func confirm(
+        _ message: ViewMessage, asked: Generation, at now: Instant, into effects: inout [Effect]
+    ) {
+        guard let view = record.view, asked == myself.id.generation else { return }
+        guard (1...view.number).contains(message.number) else {
+            let sender = message.sender
+            hear(of: message.number, from: sender.id.name, sender.address, at: now, into: &effects)
+            return
+        }
+        count(message.sender.voter, into: &effects)
+    }
+
+    private mutating func count(_ voter: StoreHolder, into effects: inout [Effect]) {
+        guard !isConfirmed, let view = record.view, view.voters.contains(voter), !confirmations.contains(voter) else {
+            return
+        }
+        confirmations.append(voter)
+        if isMajority(confirmations), installed?.number == view.number { setConfirmed(into: &effects) }
+    }
+
+    private mutating func setConfirmed(into effects: inout [Effect]) {
+        guard !isConfirmed else { return }
+        isConfirmed = true
+        askAt = nil
+        effects.append(.confirmed)
+    }
+}
+
+extension ViewMessage {
+    /// Whether the sender would learn something from view `known`. A ballot for view n + 1 tells that the sender knows n.
+    fileprivate func isRequestAbout(olderThan known: UInt64) -> Bool {
+        switch body {
+        case .prepare, .propose: number <= known
+        case .wantView: number < known
+        case .promise, .accepted, .refuse, .decided, .current: false
+        }
+    }
+}

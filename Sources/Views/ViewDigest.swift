@@ -1,0 +1,71 @@
+import Primitives
+
+extension View {
+    /// A hash of the whole content (FNV-1a, 64 bits), the same on every machine and in every version that knows the same
+    /// fields. Nodes that show the same number and digest agree on the view.
+    public var digest: UInt64 {
+        var hash = StableHash()
+        hash.mix(number)
+        hash.mix(cluster.high)
+        hash.mix(cluster.low)
+        hash.mix(members) { hash, member in
+            hash.mix(member.id.name.rawValue)
+            hash.mix(member.id.generation.rawValue)
+            for address in [member.profile.gossip, member.profile.peer, member.profile.http] {
+                hash.mix(address.host)
+                hash.mix(UInt64(address.port))
+            }
+            hash.mix(member.profile.disk.rawValue)
+            hash.mix(member.profile.store.rawValue)
+            hash.mix(UInt64(member.profile.slots))
+        }
+        hash.mix(voters) { $0.mix($1) }
+        hash.mix(ledgers) { hash, ledger in
+            hash.mix(UInt64(ledger.id.rawValue))
+            hash.mix(ledger.term.rawValue)
+            hash.mix(ledger.primary)
+            hash.mix(ledger.backups) { $0.mix($1) }
+            hash.mix(ledger.founder)
+        }
+        hash.mix(UInt64(nextLedger.rawValue))
+        hash.mix(slots) { $0.mix(UInt64($1.rawValue)) }
+        hash.mix(UInt64(settings.copies))
+        hash.mix(losses) { hash, loss in
+            hash.mix(UInt64(loss.ledger.rawValue))
+            hash.mix(loss.primary.rawValue)
+            hash.mix(loss.view)
+        }
+        return hash.value
+    }
+}
+
+/// FNV-1a over 64 bits (Fowler, Noll, Vo). Every value is preceded by its length where it has one.
+private struct StableHash {
+    private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
+
+    mutating func mix(byte: UInt8) {
+        value ^= UInt64(byte)
+        value = value &* 0x0000_0100_0000_01B3
+    }
+
+    mutating func mix(_ number: UInt64) {
+        for shift in stride(from: 56, through: 0, by: -8) {
+            mix(byte: UInt8(truncatingIfNeeded: number >> UInt64(shift)))
+        }
+    }
+
+    mutating func mix(_ text: String) {
+        mix(UInt64(text.utf8.count))
+        for byte in text.utf8 { mix(byte: byte) }
+    }
+
+    mutating func mix(_ holder: StoreHolder) {
+        mix(holder.name.rawValue)
+        mix(holder.store.rawValue)
+    }
+
+    mutating func mix<Element>(_ elements: [Element], _ mixElement: (inout StableHash, Element) -> Void) {
+        mix(UInt64(elements.count))
+        for element in elements { mixElement(&self, element) }
+    }
+}

@@ -1,0 +1,132 @@
+public import Primitives
+
+/// Computes what the next view should be. Pure: the same view and observations give the same answer everywhere, whatever
+/// the order of the observations.
+///
+/// - **Members**: who is gone or has left leaves, who is alive enters, a new generation replaces the old one; nothing
+///   changes on account of a suspect, or of a member that nobody has news of.
+/// - **Voters** (`VoterPlan`): the largest odd number of living members that do not drain, at most `Limits.voters`; present
+///   voters are kept first. So one or two members have one voter: with two, one is strictly better, until there is a
+///   tie-breaker for two.
+/// - **Ledgers** (`LedgerPlan`): takeover when the primary is gone, drains, was restarted or has another store; otherwise
+///   changes of its backups, a learner only by a valid ask. Lost ledgers are given up, drained ones deleted, members
+///   without one get one.
+/// - **Key slots** of removed ledgers go to the others, evenly.
+///
+/// All changes are batched into one view. It is a fixed point: with the same observations, without the asks, the plan
+/// after the planned view is nil; only a drain may take one more step.
+public enum ViewPlanner {
+    /// Nil: nothing is to be changed.
+    public static func next(after view: View, _ observed: Observations) -> View? {
+        let situation = Situation(view, observed)
+        var next = view
+        next.number = view.number &+ 1
+        next.members = situation.members
+        next.voters = VoterPlan.voters(after: view, situation)
+        guard !next.voters.isEmpty else { return nil }
+
+        var plan = LedgerPlan(view, situation, observed)
+        plan.decide()
+        next.ledgers = plan.ledgers
+        next.nextLedger = plan.nextLedger
+        next.losses = Array((view.losses + plan.losses).suffix(Limits.lostLedgers))
+        next.slots = slots(of: next, before: view.slots)
+
+        var unchanged = next
+        unchanged.number = view.number
+        return unchanged == view && !plan.isForced ? nil : next
+    }
+
+    /// Whose positions are worth asking for before a takeover: the replicas that could become primary, where there is a
+    /// choice. Their answers go to `Observations.positions`; the takeover need not wait for them.
+    public static func positionsWanted(
+        _ view: View, _ observed: Observations
+    ) -> [(ledger: LedgerID, replica: StoreHolder)] {
+        let plan = LedgerPlan(view, Situation(view, observed), observed)
+        return view.ledgers.flatMap { ledger -> [(ledger: LedgerID, replica: StoreHolder)] in
+            guard let candidates = plan.takeoverCandidates(of: ledger), candidates.count > 1 else { return [] }
+            return candidates.map { (ledger.id, $0) }
+        }
+    }
+
+    /// Slots of ledgers that are no longer listed go, in their order, to the ledger with the fewest; of equals to the lowest
+    /// number. Unavailable ledgers get none as long as there is an available one.
+    private static func slots(of view: View, before: [LedgerID]) -> [LedgerID] {
+        guard !view.ledgers.isEmpty else { return Array(repeating: LedgerID(0), count: Limits.keySlots) }
+        let listed = Set(view.ledgers.map(\.id))
+        if before.allSatisfy(listed.contains) { return before }
+        var counts: [LedgerID: Int] = [:]
+        for ledger in view.ledgers { counts[ledger.id] = 0 }
+        for slot in before { counts[slot]? += 1 }
+        let available = view.ledgers.filter(view.isAvailable).map(\.id)
+        let takers = available.isEmpty ? view.ledgers.map(\.id) : available
+        return before.map { slot in
+            if counts[slot] != nil { return slot }
+            let taker = takers.min { (counts[$0] ?? 0, $0) < (counts[$1] ?? 0, $1) } ?? slot
+            counts[taker]? += 1
+            return taker
+        }
+    }
+}
+
+/// The nodes as the next view will find them.
+struct Situation {
+    /// Of the next view, ascending by name.
+    let members: [Member]
+    private let nodes: [NodeName: ObservedNode]
+    private let memberOf: [NodeName: Member]
+    private let previousOf: [NodeName: Member]
+
+    init(_ view: View, _ observed: Observations) {
+        var nodes: [NodeName: ObservedNode] = [:]
+        for node in observed.nodes {
+            if let other = nodes[node.id.name], other.id.generation >= node.id.generation { continue }
+            nodes[node.id.name] = node
+        }
+        // News of a generation that the view has replaced is no news.
+        for member in view.members {
+            guard let node = nodes[member.id.name], node.id.generation < member.id.generation else { continue }
+            nodes[member.id.name] = nil
+        }
+
+        var members: [Member] = []
+        for member in view.members {
+            switch nodes[member.id.name]?.condition {
+            case .gone, .left: break
+            case .suspect, nil: members.append(member)
+            case .alive:
+                guard let node = nodes[member.id.name] else { break }
+                members.append(Member(id: node.id, profile: node.profile))
+            }
+        }
+        let previous = Dictionary(view.members.map { ($0.id.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let joining = nodes.values.filter { $0.condition == .alive && previous[$0.id.name] == nil }
+            .sorted { $0.id < $1.id }.prefix(max(0, Limits.members - members.count))
+        members += joining.map { Member(id: $0.id, profile: $0.profile) }
+        members.sort { $0.id.name < $1.id.name }
+
+        self.members = members
+        self.nodes = nodes
+        previousOf = previous
+        memberOf = Dictionary(members.map { ($0.id.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    func member(_ name: NodeName) -> Member? { memberOf[name] }
+
+    /// In the view that is to be changed.
+    func previousMember(_ name: NodeName) -> Member? { previousOf[name] }
+
+    func isDraining(_ name: NodeName) -> Bool { nodes[name]?.isDraining ?? false }
+
+    /// A member that gossip believes to be alive, in the generation that the next view lists.
+    func isAlive(_ name: NodeName) -> Bool { memberOf[name] != nil && nodes[name]?.condition == .alive }
+
+    /// Alive, and with this very store.
+    func isAlive(_ replica: StoreHolder) -> Bool { isAlive(replica.name) && memberOf[replica.name]?.replica == replica }
+
+    /// The node lives without this store: what it held will not come back.
+    func isLost(_ replica: StoreHolder) -> Bool { isAlive(replica.name) && memberOf[replica.name]?.replica != replica }
+
+    /// Not known to be of use any more; a suspect is still kept.
+    func isAway(_ replica: StoreHolder) -> Bool { memberOf[replica.name]?.replica != replica }
+}

@@ -1,0 +1,112 @@
+import Primitives
+public import TaskLedger
+
+// Entries of ledgers. The tags of events are never given to another meaning: journals keep them.
+
+extension ByteWriter {
+    public mutating func place(_ value: Place) {
+        varint(value.term.rawValue)
+        varint(value.sequence)
+    }
+
+    public mutating func ledgerEntry(_ value: LedgerEntry) {
+        place(value.place)
+        ledgerEvent(value.event)
+    }
+
+    public mutating func ledgerEvent(_ value: LedgerEvent) {
+        uint8(value.tag)
+        if case .accepted(let acceptance) = value { return self.acceptance(acceptance) }
+        taskID(value.task)
+        switch value {
+        case .accepted, .cancelRequested, .duplicateDiscarded, .forgotten:
+            break
+        case .leased(_, let lease):
+            self.lease(lease)
+        case .started(_, let token, let at):
+            self.token(token)
+            timestamp(at)
+        case .completed(_, let token, let result, let executor, let at):
+            self.token(token)
+            byteString(result)
+            nodeName(executor)
+            timestamp(at)
+        case .failed(_, let token, let failure, let executor, let at):
+            self.token(token)
+            taskFailure(failure)
+            optional(executor) { $0.nodeName($1) }
+            timestamp(at)
+        case .rescheduled(_, let token, let failure, let due):
+            self.token(token)
+            taskFailure(failure)
+            instant(due)
+        case .interrupted(_, let token, let isBlamed):
+            self.token(token)
+            bool(isBlamed)
+        case .cancelled(_, let at), .expired(_, let at):
+            timestamp(at)
+        }
+    }
+}
+
+extension ByteReader {
+    /// A term above which there can be others.
+    mutating func term() throws(WireError) -> Term { Term(try number(upTo: Limits.placeNumber, "term")) }
+
+    public mutating func place() throws(WireError) -> Place {
+        Place(term: try term(), sequence: try number(upTo: Limits.placeNumber, "sequence number"))
+    }
+
+    public mutating func ledgerEntry() throws(WireError) -> LedgerEntry {
+        LedgerEntry(place: try place(), event: try ledgerEvent())
+    }
+
+    public mutating func ledgerEvent() throws(WireError) -> LedgerEvent {
+        switch try uint8() {
+        case 1: .accepted(try acceptance())
+        case 2: .leased(try taskID(), try lease())
+        case 3: .started(try taskID(), try attemptToken(), at: try timestamp())
+        case 4:
+            .completed(
+                try taskID(), try attemptToken(), result: try byteString(upTo: Limits.resultBytes, "result"),
+                by: try nodeName(), at: try timestamp())
+        case 5:
+            .failed(
+                try taskID(), try attemptToken(), try taskFailure(),
+                by: try optional { (reader) throws(WireError) in try reader.nodeName() }, at: try timestamp())
+        case 6: .rescheduled(try taskID(), try attemptToken(), try taskFailure(), due: try instant())
+        case 7: .interrupted(try taskID(), try attemptToken(), isBlamed: try bool())
+        case 8: .cancelRequested(try taskID())
+        case 9: .cancelled(try taskID(), at: try timestamp())
+        case 10: .expired(try taskID(), at: try timestamp())
+        case 11: .duplicateDiscarded(try taskID())
+        case 12: .forgotten(try taskID())
+        default: throw .invalid("kind of ledger event")
+        }
+    }
+}
+
+extension LedgerEvent {
+    /// Never given to another meaning.
+    fileprivate var tag: UInt8 {
+        switch self {
+        case .accepted: 1
+        case .leased: 2
+        case .started: 3
+        case .completed: 4
+        case .failed: 5
+        case .rescheduled: 6
+        case .interrupted: 7
+        case .cancelRequested: 8
+        case .cancelled: 9
+        case .expired: 10
+        case .duplicateDiscarded: 11
+        case .forgotten: 12
+        }
+    }
+}
+
+extension Limits {
+    /// Terms and sequence numbers that a peer may speak of: the next one never overflows.
+    static let placeNumber: UInt64 = 1 << 62
+}

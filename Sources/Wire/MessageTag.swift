@@ -1,0 +1,44 @@
+/// Which message a frame between nodes carries. The numbers are part of the protocol: never changed, never used again.
+public enum MessageTag: UInt16, Sendable, CaseIterable {
+    // Requests, each answered by one frame of the same tag.
+    /// `AppendRequest`; `ReplicaReply`.
+    case append = 1
+    /// `CopyRequest`; `ReplicaReply`.
+    case copy = 2
+    /// `OfferRequest`; a bool: it was adopted.
+    case offer = 3
+    /// The victim's load, then `Assignment`s; empty.
+    case grant = 4
+    /// `AttemptID`s; those held, those not.
+    case holds = 5
+    /// A task's id and how long to wait for its end; `LookupReply`.
+    case lookup = 6
+    /// `ListRequest`; `TaskRecord`s.
+    case list = 7
+    /// A task's id; `CancelReply`.
+    case cancel = 8
+    /// Empty; `PeerStatus`.
+    case status = 9
+    /// `TaskSpec`s; `ForwardReply`.
+    case forward = 10
+    /// Ledgers; the places of the replicas held.
+    case positions = 11
+    /// `MemberRecord`s both ways.
+    case pushPull = 12
+
+    // Messages without an answer.
+    /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.
+    case view = 32
+    /// `Evidence`: what a primary tells the voters.
+    case evidence = 33
+    /// `StealRequest`.
+    case steal = 34
+    /// `AttemptID`s that an executor has begun.
+    case began = 35
+    /// `AttemptReport`s.
+    case report = 36
+    /// `AttemptID`s whose outcomes the executor may forget.
+    case settled = 37
+    /// `AttemptID`s to stop.
+    case stop = 38
+}

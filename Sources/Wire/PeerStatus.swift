@@ -1,0 +1,113 @@
+public import Primitives
+
+/// What a node tells a peer about itself, for reports of the whole cluster.
+public struct PeerStatus: Hashable, Sendable {
+    public struct Ledger: Hashable, Sendable {
+        public var id: LedgerID
+        public var open: UInt64
+
+        public init(id: LedgerID, open: UInt64) {
+            self.id = id
+            self.open = open
+        }
+    }
+
+    public struct Queue: Hashable, Sendable {
+        public var name: String
+        /// By the raw value of the status.
+        public var counts: [UInt64]
+
+        public init(name: String, counts: [UInt64]) {
+            self.name = name
+            self.counts = counts
+        }
+    }
+
+    public struct Slot: Hashable, Sendable {
+        public var index: UInt32
+        public var task: TaskID
+        public var taskType: String
+        public var queue: String
+        public var ledger: LedgerID
+        public var since: Timestamp
+
+        public init(index: UInt32, task: TaskID, taskType: String, queue: String, ledger: LedgerID, since: Timestamp) {
+            self.index = index
+            self.task = task
+            self.taskType = taskType
+            self.queue = queue
+            self.ledger = ledger
+            self.since = since
+        }
+    }
+
+    public struct Takeover: Hashable, Sendable {
+        public var ledger: LedgerID
+        public var term: Term
+        public var from: NodeName
+        public var to: NodeName
+        public var at: Timestamp
+        public var recovered: UInt64
+
+        public init(ledger: LedgerID, term: Term, from: NodeName, to: NodeName, at: Timestamp, recovered: UInt64) {
+            self.ledger = ledger
+            self.term = term
+            self.from = from
+            self.to = to
+            self.at = at
+            self.recovered = recovered
+        }
+    }
+
+    public var node: NodeID
+    public var viewNumber: UInt64
+    public var viewDigest: UInt64
+    public var load: LoadDigest
+    public var slotCount: UInt32
+    public var busy: [Slot]
+    public var taskTypes: [String]
+    public var completed: UInt64
+    public var failed: UInt64
+    public var duplicatesDiscarded: UInt64
+    public var stolen: UInt64
+    public var unwrittenResults: UInt64
+    /// Nil: no registry.
+    public var isRegistryConnected: Bool?
+    public var ledgers: [Ledger]
+    /// Ledgers that this node was the last to serve when it left, before its latest start.
+    public var closed: [Ledger]
+    public var queues: [Queue]
+    public var takeovers: [Takeover]
+
+    public init(
+        node: NodeID, viewNumber: UInt64, viewDigest: UInt64, load: LoadDigest, slotCount: UInt32, busy: [Slot],
+        taskTypes: [String], completed: UInt64, failed: UInt64, duplicatesDiscarded: UInt64, stolen: UInt64,
+        unwrittenResults: UInt64, isRegistryConnected: Bool?, ledgers: [Ledger], closed: [Ledger], queues: [Queue],
+        takeovers: [Takeover]
+    ) {
+        self.node = node
+        self.viewNumber = viewNumber
+        self.viewDigest = viewDigest
+        self.load = load
+        self.slotCount = slotCount
+        self.busy = busy
+        self.taskTypes = taskTypes
+        self.completed = completed
+        self.failed = failed
+        self.duplicatesDiscarded = duplicatesDiscarded
+        self.stolen = stolen
+        self.unwrittenResults = unwrittenResults
+        self.isRegistryConnected = isRegistryConnected
+        self.ledgers = ledgers
+        self.closed = closed
+        self.queues = queues
+        self.takeovers = takeovers
+    }
+}
+
+extension Limits {
+    /// Takeovers that a node remembers.
+    public static let takeovers = 64
+    /// Queues of one status answer.
+    public static let reportedQueues = 10_000
+}

@@ -1,0 +1,92 @@
+import Primitives
+import TaskLedger
+import Views
+
+extension ByteWriter {
+    public mutating func peerStatus(_ value: PeerStatus) {
+        nodeID(value.node)
+        uint64(value.viewNumber)
+        uint64(value.viewDigest)
+        loadDigest(value.load)
+        varint(UInt64(value.slotCount))
+        array(value.busy) { writer, slot in
+            writer.varint(UInt64(slot.index))
+            writer.taskID(slot.task)
+            writer.string(slot.taskType)
+            writer.string(slot.queue)
+            writer.ledgerID(slot.ledger)
+            writer.timestamp(slot.since)
+        }
+        array(value.taskTypes) { $0.string($1) }
+        for counter in [
+            value.completed, value.failed, value.duplicatesDiscarded, value.stolen, value.unwrittenResults,
+        ] { varint(counter) }
+        optional(value.isRegistryConnected) { $0.bool($1) }
+        for ledgers in [value.ledgers, value.closed] {
+            array(ledgers) { writer, ledger in
+                writer.ledgerID(ledger.id)
+                writer.varint(ledger.open)
+            }
+        }
+        array(value.queues) { writer, queue in
+            writer.string(queue.name)
+            writer.array(queue.counts) { $0.varint($1) }
+        }
+        array(value.takeovers) { writer, takeover in
+            writer.ledgerID(takeover.ledger)
+            writer.varint(takeover.term.rawValue)
+            writer.nodeName(takeover.from)
+            writer.nodeName(takeover.to)
+            writer.timestamp(takeover.at)
+            writer.varint(takeover.recovered)
+        }
+    }
+}
+
+extension ByteReader {
+    public mutating func peerStatus() throws(WireError) -> PeerStatus {
+        PeerStatus(
+            node: try nodeID(), viewNumber: try uint64(), viewDigest: try uint64(), load: try loadDigest(),
+            slotCount: try varint32("slots"),
+            busy: try array(upTo: 65_536, "busy slots") { reader throws(WireError) in try reader.busySlot() },
+            taskTypes: try array(upTo: 10_000, "task types") { reader throws(WireError) in
+                try reader.string(upTo: Limits.nameBytes, "task type")
+            }, completed: try varint(), failed: try varint(), duplicatesDiscarded: try varint(), stolen: try varint(),
+            unwrittenResults: try varint(),
+            isRegistryConnected: try optional { reader throws(WireError) in try reader.bool() },
+            ledgers: try ledgerCounts(), closed: try ledgerCounts(),
+            queues: try array(upTo: Limits.reportedQueues, "queues") { reader throws(WireError) in
+                try reader.queueDepth()
+            },
+            takeovers: try array(upTo: Limits.takeovers, "takeovers") { reader throws(WireError) in
+                try reader.takeover()
+            })
+    }
+
+    private mutating func ledgerCounts() throws(WireError) -> [PeerStatus.Ledger] {
+        try array(upTo: Limits.ledgers, "ledgers") { reader throws(WireError) in
+            PeerStatus.Ledger(id: try reader.ledgerID(), open: try reader.varint())
+        }
+    }
+
+    private mutating func busySlot() throws(WireError) -> PeerStatus.Slot {
+        PeerStatus.Slot(
+            index: try varint32("slot"), task: try taskID(), taskType: try string(upTo: Limits.nameBytes, "task type"),
+            queue: try string(upTo: Limits.nameBytes, "queue"), ledger: try ledgerID(), since: try timestamp())
+    }
+
+    private mutating func queueDepth() throws(WireError) -> PeerStatus.Queue {
+        let name = try string(upTo: Limits.nameBytes, "queue")
+        let counts = try array(upTo: TaskStatus.allCases.count, "depth") { reader throws(WireError) in
+            try reader.varint()
+        }
+        guard counts.count == TaskStatus.allCases.count else { throw .invalid("depth") }
+        return PeerStatus.Queue(name: name, counts: counts)
+    }
+
+    private mutating func takeover() throws(WireError) -> PeerStatus.Takeover {
+        PeerStatus.Takeover(
+            ledger: try ledgerID(), term: Term(try varint()), from: try nodeName(), to: try nodeName(),
+            at: try timestamp(), recovered: try varint())
+    }
+}

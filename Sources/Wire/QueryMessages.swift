@@ -1,0 +1,186 @@
+public import Primitives
+public import TaskLedger
+public import Views
+
+/// What a node knows of a task that somebody asks for.
+public enum LookupReply: Hashable, Sendable {
+    case found(TaskRecord)
+    /// None of the ledgers that it serves has it. `viewNumber`: as of this view.
+    case unknown(viewNumber: UInt64)
+}
+
+/// Which tasks to list.
+public struct ListRequest: Hashable, Sendable {
+    /// A bit for each raw value of a status; 0: any.
+    public var statuses: UInt8
+    public var queue: String?
+    public var taskType: String?
+    public var before: TaskID?
+    public var limit: UInt32
+
+    public init(statuses: UInt8, queue: String?, taskType: String?, before: TaskID?, limit: UInt32) {
+        self.statuses = statuses
+        self.queue = queue
+        self.taskType = taskType
+        self.before = before
+        self.limit = limit
+    }
+}
+
+public struct CancelReply: Hashable, Sendable {
+    public var decision: CancelDecision
+    public var record: TaskRecord?
+
+    public init(decision: CancelDecision, record: TaskRecord?) {
+        self.decision = decision
+        self.record = record
+    }
+}
+
+/// What became of tasks that another node was asked to accept: all or none.
+public enum ForwardReply: Hashable, Sendable {
+    case accepted([TaskID], holders: [NodeName])
+    case full
+    case unavailable
+}
+
+/// What a primary tells the voters about one of its ledgers, for the next view.
+public enum Evidence: Hashable, Sendable {
+    case ask(LearnerAsk)
+    case askFailed(LearnerAsk)
+    case unreachable(BackupComplaint)
+    case drained(DrainedLedger)
+}
+
+extension ByteWriter {
+    public mutating func lookupReply(_ value: LookupReply) {
+        switch value {
+        case .found(let record):
+            uint8(1)
+            taskRecord(record)
+        case .unknown(let viewNumber):
+            uint8(2)
+            uint64(viewNumber)
+        }
+    }
+
+    public mutating func listRequest(_ value: ListRequest) {
+        uint8(value.statuses)
+        optional(value.queue) { $0.string($1) }
+        optional(value.taskType) { $0.string($1) }
+        optional(value.before) { $0.taskID($1) }
+        uint32(value.limit)
+    }
+
+    public mutating func cancelReply(_ value: CancelReply) {
+        switch value.decision {
+        case .cancelled: uint8(1)
+        case .requested: uint8(2)
+        case .finished: uint8(3)
+        case .unknown: uint8(4)
+        }
+        optional(value.record) { $0.taskRecord($1) }
+    }
+
+    public mutating func forwardReply(_ value: ForwardReply) {
+        switch value {
+        case .accepted(let ids, let holders):
+            uint8(1)
+            array(ids) { $0.taskID($1) }
+            array(holders) { $0.nodeName($1) }
+        case .full: uint8(2)
+        case .unavailable: uint8(3)
+        }
+    }
+
+    public mutating func evidence(_ value: Evidence) {
+        switch value {
+        case .ask(let ask):
+            uint8(1)
+            learnerAsk(ask)
+        case .askFailed(let ask):
+            uint8(2)
+            learnerAsk(ask)
+        case .unreachable(let complaint):
+            uint8(3)
+            ledgerID(complaint.ledger)
+            uint64(complaint.view)
+            uint64(complaint.term.rawValue)
+            storeHolder(complaint.backup)
+        case .drained(let ledger):
+            uint8(4)
+            ledgerID(ledger.ledger)
+            uint64(ledger.view)
+            uint64(ledger.term.rawValue)
+        }
+    }
+
+    private mutating func learnerAsk(_ value: LearnerAsk) {
+        ledgerID(value.ledger)
+        uint64(value.view)
+        uint64(value.term.rawValue)
+        storeHolder(value.learner)
+    }
+}
+
+extension ByteReader {
+    public mutating func lookupReply() throws(WireError) -> LookupReply {
+        switch try uint8() {
+        case 1: .found(try taskRecord())
+        case 2: .unknown(viewNumber: try uint64())
+        default: throw .invalid("lookup reply")
+        }
+    }
+
+    public mutating func listRequest() throws(WireError) -> ListRequest {
+        let name = { (reader: inout ByteReader) throws(WireError) -> String in
+            try reader.string(upTo: Limits.nameBytes, "name")
+        }
+        return ListRequest(
+            statuses: try uint8(), queue: try optional(name), taskType: try optional(name),
+            before: try optional { reader throws(WireError) in try reader.taskID() }, limit: try uint32())
+    }
+
+    public mutating func cancelReply() throws(WireError) -> CancelReply {
+        let decision: CancelDecision
+        switch try uint8() {
+        case 1: decision = .cancelled
+        case 2: decision = .requested
+        case 3: decision = .finished
+        case 4: decision = .unknown
+        default: throw .invalid("cancel reply")
+        }
+        return CancelReply(
+            decision: decision, record: try optional { reader throws(WireError) in try reader.taskRecord() })
+    }
+
+    public mutating func forwardReply() throws(WireError) -> ForwardReply {
+        switch try uint8() {
+        case 1:
+            .accepted(
+                try array(upTo: Limits.batchTasks, "ids") { reader throws(WireError) in try reader.taskID() },
+                holders: try array(upTo: Limits.members, "holders") { reader throws(WireError) in try reader.nodeName()
+                })
+        case 2: .full
+        case 3: .unavailable
+        default: throw .invalid("forward reply")
+        }
+    }
+
+    public mutating func evidence() throws(WireError) -> Evidence {
+        switch try uint8() {
+        case 1: .ask(try learnerAsk())
+        case 2: .askFailed(try learnerAsk())
+        case 3:
+            .unreachable(
+                BackupComplaint(
+                    ledger: try ledgerID(), view: try uint64(), term: Term(try uint64()), backup: try storeHolder()))
+        case 4: .drained(DrainedLedger(ledger: try ledgerID(), view: try uint64(), term: Term(try uint64())))
+        default: throw .invalid("evidence")
+        }
+    }
+
+    private mutating func learnerAsk() throws(WireError) -> LearnerAsk {
+        LearnerAsk(ledger: try ledgerID(), view: try uint64(), term: Term(try uint64()), learner: try storeHolder())
+    }
+}

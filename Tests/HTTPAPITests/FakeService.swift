@@ -1,0 +1,107 @@
+import Primitives
+import Service
+import Synchronization
+import TaskLedger
+import Testing
+
+/// A cluster that remembers what it is asked, and answers what a test tells it to.
+final class FakeService: ClusterService {
+    struct State {
+        var submitted: [TaskSpec] = []
+        var tasks: [TaskID: TaskSnapshot] = [:]
+        var lookups: [TaskID: TaskLookup] = [:]
+        var cancels: [TaskID: CancelOutcome] = [:]
+        /// Instead of accepting.
+        var refusal: SubmissionRefusal?
+        var durability = AcceptedTask.Durability.replicated
+        var queries: [TaskQuery] = []
+        var page = TaskPage(tasks: [], next: nil, missing: [])
+        var report = Samples.cluster
+        var isLive = true
+        var unreadiness: String?
+        var drains: [Bool] = []
+        var waiters: [TaskID: [Int: CheckedContinuation<Void, Never>]] = [:]
+        var waits = 0
+        var generator = TaskIDGenerator(seed: 7)
+    }
+
+    let nodeName = Samples.node(1)
+    private let state = Mutex(State())
+
+    func update<Value: Sendable>(_ change: @Sendable (inout State) -> Value) -> Value { state.withLock { change(&$0) } }
+
+    var submitted: [TaskSpec] { update { $0.submitted } }
+
+    /// Ends a task, and the long polls for it.
+    func finish(_ id: TaskID, result: String) {
+        let waiters = update { state in
+            state.tasks[id]?.status = .completed
+            state.tasks[id]?.result = Array(result.utf8)
+            state.tasks[id]?.finishedAt = Samples.time
+            return state.waiters.removeValue(forKey: id)
+        }
+        for waiter in waiters?.values ?? [:].values { waiter.resume() }
+    }
+
+    func submit(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
+        update { state in
+            specs.map { spec in
+                if let refusal = state.refusal { return .refused(refusal) }
+                if spec.type == "unknown" { return .refused(.unknownTaskType(nearest: "echo")) }
+                let id = state.generator.next(for: LedgerID(1), microseconds: 1_800_000_000_000_000)
+                state.submitted.append(spec)
+                state.tasks[id] = TaskSnapshot(
+                    id: id, spec: spec, status: .pending, owner: Samples.node(1), createdAt: Samples.time)
+                return .accepted(
+                    AcceptedTask(
+                        id: id, status: .pending, owner: Samples.node(1), durability: state.durability,
+                        holders: [Samples.node(1), Samples.node(2)], createdAt: Samples.time))
+            }
+        }
+    }
+
+    func task(_ id: TaskID, wait: Duration?) async -> TaskLookup {
+        if wait != nil, update({ $0.tasks[id].map { !$0.status.isFinal } ?? false }) { await waitForEnd(of: id) }
+        return update { state in
+            if let lookup = state.lookups[id] { return lookup }
+            return state.tasks[id].map { .found($0) } ?? .unknown
+        }
+    }
+
+    /// Without a time limit: a test that gets past it was cancelled or saw the end.
+    private func waitForEnd(of id: TaskID) async {
+        let number = update { state in
+            state.waits += 1
+            return state.waits
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = update { state in
+                    if state.tasks[id]?.status.isFinal == true || Task.isCancelled { return true }
+                    state.waiters[id, default: [:]][number] = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            let waiter = update { $0.waiters[id]?.removeValue(forKey: number) }
+            waiter?.resume()
+        }
+    }
+
+    func tasks(_ query: TaskQuery) async -> TaskPage {
+        update { state in
+            state.queries.append(query)
+            return state.page
+        }
+    }
+
+    func cancel(_ id: TaskID) async -> CancelOutcome { update { $0.cancels[id] ?? .unknown } }
+    func workers() async -> [NodeWorkers] { Samples.workers }
+    func queues() async -> [QueueSummary] { Samples.queues }
+    func cluster() async -> ClusterReport { update { $0.report } }
+    func health() async -> NodeHealth { Samples.health }
+    func isLive() async -> Bool { update { $0.isLive } }
+    func unreadiness() async -> String? { update { $0.unreadiness } }
+    func drain(leave: Bool) async { update { $0.drains.append(leave) } }
+}

@@ -1,0 +1,73 @@
+import Primitives
+import Service
+import TaskLedger
+
+/// One value of everything, with every optional part there.
+enum Samples {
+    /// 2027-01-15T08:00:00Z
+    static let time = Timestamp(milliseconds: 1_800_000_000_000)
+
+    static func node(_ number: Int) -> NodeName {
+        guard let name = NodeName("node-\(number)") else { preconditionFailure("a valid name") }
+        return name
+    }
+
+    static let id = TaskID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0001)
+
+    static let spec = TaskSpec(
+        type: "echo", payload: Array(#"{"b" : 1,  "a":[1.50, "\u00e9"]}"#.utf8), priority: .high, queue: "mail",
+        timeout: 1500, delay: 250, expiry: 60_000, delivery: .atMostOnce,
+        metadata: [TaskSpec.Label(key: "a\"b", value: "c\n"), TaskSpec.Label(key: "k", value: "v")])
+
+    static let task = TaskSnapshot(
+        id: id, spec: spec, status: .failed, owner: node(1), attempt: 2, interruptions: 1, worker: node(2),
+        stolenBy: node(2), createdAt: time, startedAt: time, finishedAt: time, dueAt: time,
+        result: Array("[ 1 ]".utf8),
+        failure: TaskFailure(type: "timeout", message: "too \"slow\"\t", isRetryable: true),
+        isCancelRequested: true, duplicatesDiscarded: 3)
+
+    static let accepted = AcceptedTask(
+        id: id, status: .pending, owner: node(1), durability: .degraded, holders: [node(1)], createdAt: time)
+
+    static let workers = [
+        NodeWorkers(
+            node: node(1), isReachable: true,
+            slots: [
+                .init(index: 0, task: id, taskType: "echo", queue: "mail", owner: node(2), since: time),
+                .init(index: 1),
+            ], taskTypes: ["echo", "sleep"]), NodeWorkers(node: node(2), isReachable: false, slots: [], taskTypes: []),
+    ]
+
+    static let queues = [
+        QueueSummary(
+            name: "mail", depth: [.pending: 3, .failed: 1], oldestAge: .milliseconds(1500), missing: [node(2)])
+    ]
+
+    static let health = NodeHealth(
+        status: .healthy, node: node(1), members: 2, workers: 8, pendingTasks: 5, completedTasks: 6, timestamp: time)
+
+    static func member(_ number: Int, _ state: ClusterReport.MemberState = .alive) -> ClusterReport.MemberReport {
+        let address = Address(host: "127.0.0.1", port: UInt16(9000 + number))
+        return ClusterReport.MemberReport(
+            name: node(number), state: state, since: time, generation: Generation(9), incarnation: Incarnation(1),
+            profile: MemberProfile(
+                gossip: address, peer: address, http: address, disk: StoreID(1), store: StoreID(2), slots: 4),
+            load: LoadDigest(ready: 1, open: 2, headPriority: 8, isDraining: false, freeSlots: 3, oldestAge: 15),
+            busySlots: 1, completed: 2, failed: 3, duplicatesDiscarded: 4, stolen: 5, viewNumber: 6, viewDigest: .max,
+            isVoter: true, dataAge: .milliseconds(20), isRegistryConnected: true, unwrittenResults: 7)
+    }
+
+    static let cluster = ClusterReport(
+        name: "c", id: ClusterID(high: 1, low: 2), answeredBy: node(1), viewNumber: 6, viewDigest: 0xAB,
+        viewsAgree: true,
+        voters: [node(1), node(2)], copies: 2, members: [member(1), member(2, .left)],
+        ledgers: [
+            .init(
+                id: LedgerID(1), term: Term(2), primary: node(1), backups: [node(2)], isAvailable: true,
+                isFullyReplicated: true, openTasks: 4)
+        ],
+        takeovers: [
+            .init(ledger: LedgerID(1), term: Term(2), from: node(2), to: node(1), at: time, recovered: 10),
+            .init(ledger: LedgerID(3), term: Term(2), from: node(2), to: node(1), at: time, recovered: 5),
+        ], losses: [.init(ledger: LedgerID(4), primary: node(3), view: 7, tasks: 2)], warnings: [])
+}

@@ -1,0 +1,141 @@
+import Primitives
+import TaskLedger
+import Testing
+import Wire
+
+/// Bytes on the wire and in journals: they do not change, or nodes of two versions stop understanding each other.
+@Suite struct LedgerCodecGoldenTests {
+    static let id = TaskID(high: 0x0102, low: 0x0304)
+    static let token = Token(run: 1, term: Term(2), attempt: 3)
+    static let at = Timestamp(milliseconds: 5)
+    static let failure = TaskFailure(type: "e", message: "m", isRetryable: true)
+    static let spec = TaskSpec(
+        type: "t", payload: [0x7B, 0x7D], priority: .high, queue: "q",
+        retry: RetryPolicy(maxRetries: 3, backoff: .linear, base: 1000, maximum: 5000, jitter: 200), timeout: 300,
+        delay: 0,
+        expiry: 9, delivery: .atMostOnce, resultTTL: 128, metadata: [.init(key: "k", value: "v")])
+
+    static let idHex = "00000000000001020000000000000304"
+    static let specHex =
+        "0174" + "027b7d" + "08" + "0171" + "0301e8078827c801" + "ac02" + "00" + "0109" + "01" + "8001" + "01016b0176"
+    static let tokenHex = "010203"
+    static let failureHex = "0165" + "016d" + "01"
+    static let nodeHex = "016e" + "0000000000000007"
+    static let leaseHex = tokenHex + nodeHex + "05" + "01"
+
+    static func node() throws -> NodeID {
+        NodeID(name: try #require(NodeName("n")), generation: Generation(7))
+    }
+
+    /// Written one nanosecond after time zero.
+    static func hex(_ write: (inout ByteWriter) -> Void) -> String {
+        var writer = ByteWriter(now: Instant(nanoseconds: 1))
+        write(&writer)
+        return writer.bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
+
+    @Test func events() throws {
+        let node = try Self.node()
+        let acceptance = Acceptance(
+            id: Self.id, spec: Self.spec, enqueuedAt: .zero, due: nil, expires: Instant(nanoseconds: 2))
+        let lease = Lease(token: Self.token, holder: node, at: Self.at, isStarted: true)
+        let cases: [(LedgerEvent, String)] = [
+            (.leased(Self.id, lease), "02" + Self.idHex + Self.leaseHex),
+            (.started(Self.id, Self.token, at: Self.at), "03" + Self.idHex + Self.tokenHex + "05"),
+            (
+                .completed(Self.id, Self.token, result: [0x31], by: node.name, at: Self.at),
+                "04" + Self.idHex + Self.tokenHex + "0131" + "016e" + "05"
+            ),
+            (
+                .failed(Self.id, Self.token, Self.failure, by: node.name, at: Self.at),
+                "05" + Self.idHex + Self.tokenHex + Self.failureHex + "01016e" + "05"
+            ),
+            (
+                .failed(Self.id, Self.token, Self.failure, by: nil, at: Self.at),
+                "05" + Self.idHex + Self.tokenHex + Self.failureHex + "00" + "05"
+            ),
+            (
+                .rescheduled(Self.id, Self.token, Self.failure, due: Instant(nanoseconds: 3)),
+                "06" + Self.idHex + Self.tokenHex + Self.failureHex + "fffffffffffffffe"
+            ),
+            (.interrupted(Self.id, Self.token, isBlamed: true), "07" + Self.idHex + Self.tokenHex + "01"),
+            (.cancelRequested(Self.id), "08" + Self.idHex),
+            (.cancelled(Self.id, at: Self.at), "09" + Self.idHex + "05"),
+            (.expired(Self.id, at: Self.at), "0a" + Self.idHex + "05"),
+            (.duplicateDiscarded(Self.id), "0b" + Self.idHex),
+            (.forgotten(Self.id), "0c" + Self.idHex),
+            (
+                .accepted(acceptance),
+                "01" + Self.idHex + Self.specHex + "0000000000000001" + "00" + "01ffffffffffffffff"
+            ),
+        ]
+        for (event, hex) in cases { #expect(Self.hex { $0.ledgerEvent(event) } == hex) }
+    }
+
+    @Test func records() throws {
+        let node = try Self.node()
+        var record = TaskRecord(
+            id: Self.id, spec: Self.spec, status: .processing, enqueuedAt: .zero, due: nil, expires: nil,
+            lease: Lease(token: Self.token, holder: node, at: Self.at, isStarted: true), run: 1, attempts: 3,
+            idleLeases: 0, failures: 1, interruptions: 2, isCancelRequested: true, duplicatesDiscarded: 0,
+            startedAt: Self.at, worker: node.name,
+            finishedAt: nil, result: nil, failure: Self.failure, finalToken: nil)
+        #expect(
+            Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "03" + "0000000000000001" + "00" + "00"
+                + "01"
+                + Self.leaseHex + "0103000102" + "01" + "00" + "0105" + "01016e" + "00" + "00" + "01" + Self.failureHex
+                + "00")
+        record = TaskRecord(
+            id: Self.id, spec: Self.spec, status: .completed, enqueuedAt: .zero, due: nil, expires: nil, lease: nil,
+            run: 1,
+            attempts: 1, idleLeases: 0, failures: 0, interruptions: 0, isCancelRequested: false,
+            duplicatesDiscarded: 200,
+            startedAt: nil,
+            worker: nil, finishedAt: Self.at, result: [0x31], failure: nil, finalToken: Self.token)
+        #expect(
+            Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "04" + "0000000000000001" + "00" + "00"
+                + "00"
+                + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "010131" + "00" + "01" + Self.tokenHex)
+        let copy = CopyRequest(
+            ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
+            place: Place(term: Term(1), sequence: 4),
+            records: [record], committed: 3)
+        let recordHex = Self.hex { $0.taskRecord(record) }
+        #expect(Self.hex { $0.copyRequest(copy) } == "ac02" + "02" + "01" + "00" + "0104" + "01" + recordHex + "03")
+    }
+
+    @Test func messages() throws {
+        let entry = LedgerEntry(place: Place(term: Term(2), sequence: 5), event: .forgotten(Self.id))
+        let entryHex = "0205" + "0c" + Self.idHex
+        let append = AppendRequest(
+            ledger: LedgerID(1), term: Term(2), previous: Place(term: Term(1), sequence: 4), entries: [entry],
+            committed: 128,
+            offerAfter: 6)
+        #expect(Self.hex { $0.appendRequest(append) } == "01" + "02" + "0104" + "01" + entryHex + "8001" + "06")
+
+        let replies: [(ReplicaReply, String)] = [
+            (.held(entry.place), "01" + "0205"), (.copying, "02"), (.sealed(Term(7)), "03" + "07"),
+            (.mismatch(last: entry.place, tail: [entry], isWhole: true), "04" + "0205" + "01" + entryHex + "01"),
+        ]
+        for (reply, hex) in replies { #expect(Self.hex { $0.replicaReply(reply) } == hex) }
+        #expect(
+            Self.hex { $0.offerRequest(OfferRequest(ledger: LedgerID(1), tail: [entry])) } == "01" + "01" + entryHex)
+
+        let attempt = AttemptID(ledger: LedgerID(1), id: Self.id, token: Self.token)
+        let attemptHex = "01" + Self.idHex + Self.tokenHex
+        #expect(Self.hex { $0.attemptID(attempt) } == attemptHex)
+        let assignment = Assignment(
+            ledger: LedgerID(1), id: Self.id, token: Self.token, spec: Self.spec, isSolitary: true)
+        #expect(Self.hex { $0.assignment(assignment) } == attemptHex + Self.specHex + "01")
+
+        let outcomes: [(AttemptOutcome, String)] = [
+            (.completed([0x31]), "01" + "0131"), (.failed(Self.failure), "02" + Self.failureHex), (.stopped, "03"),
+            (.released, "04"),
+        ]
+        for (outcome, hex) in outcomes {
+            #expect(
+                Self.hex { $0.attemptReport(AttemptReport(attempt: attempt, outcome: outcome)) } == attemptHex + hex)
+        }
+        #expect(Self.hex { $0.stealRequest(StealRequest(wanted: 300, minimumPriority: .low)) } == "ac02" + "02")
+    }
+}

@@ -1,0 +1,129 @@
+import Primitives
+import TaskLedger
+
+/// Random values, small ones more often, for tests of codecs.
+extension SeededGenerator {
+    mutating func some<Value>(_ draw: (inout SeededGenerator) -> Value) -> [Value] {
+        (0..<Int.random(in: 0...4, using: &self)).map { _ in draw(&self) }
+    }
+
+    mutating func maybe<Value>(_ draw: (inout SeededGenerator) -> Value) -> Value? {
+        Bool.random(using: &self) ? draw(&self) : nil
+    }
+
+    mutating func one<Value>(of values: [Value], else other: Value) -> Value {
+        values.randomElement(using: &self) ?? other
+    }
+
+    /// Up to `limit`; often near its ends.
+    mutating func number(_ limit: UInt64) -> UInt64 {
+        switch UInt8.random(in: 0...3, using: &self) {
+        case 0: .random(in: 0...min(3, limit), using: &self)
+        case 1: limit - .random(in: 0...min(3, limit), using: &self)
+        default: .random(in: 0...limit, using: &self)
+        }
+    }
+
+    mutating func count() -> UInt32 { UInt32(number(1 << 30)) }
+    mutating func ledger() -> LedgerID { LedgerID(UInt32(number(UInt64(UInt32.max)))) }
+    mutating func term() -> Term { Term(number(1 << 62)) }
+    mutating func place() -> Place { Place(term: term(), sequence: number(1 << 62)) }
+    mutating func task() -> TaskID { TaskID(high: next(), low: next()) }
+    mutating func token() -> Token { Token(run: count(), term: term(), attempt: count()) }
+    mutating func instant() -> Instant {
+        Instant(nanoseconds: .random(in: -1_000_000_000_000...1_000_000_000_000, using: &self))
+    }
+    mutating func timestamp() -> Timestamp { Timestamp(milliseconds: Int64(number(253_402_300_799_999))) }
+    mutating func bytes() -> [UInt8] { some { .random(in: 0...255, using: &$0) } }
+    mutating func text() -> String { some { $0.one(of: ["a", "ß", "雨燕", " ", "\u{0}"], else: "") }.joined() }
+    mutating func priority() -> Priority { Priority(Int.random(in: 1...10, using: &self)) ?? .normal }
+
+    mutating func node() -> NodeName {
+        guard let name = NodeName(one(of: ["a", "node-1.example_x", "0"], else: "n")) else { preconditionFailure() }
+        return name
+    }
+
+    mutating func spec() -> TaskSpec {
+        TaskSpec(
+            type: "t" + text(), payload: bytes(), priority: priority(), queue: node().rawValue,
+            retry: RetryPolicy(
+                maxRetries: UInt16(number(100)), backoff: one(of: RetryPolicy.Backoff.allCases, else: .none),
+                base: UInt32(number(UInt64(UInt32.max))), maximum: UInt32(number(UInt64(UInt32.max))),
+                jitter: UInt16(number(1000))),
+            timeout: UInt32(number(86_400_000)), delay: number(31_536_000_000),
+            expiry: maybe { $0.number(31_536_000_000) },
+            delivery: one(of: TaskSpec.Delivery.allCases, else: .atLeastOnce), resultTTL: number(31_536_000_000),
+            metadata: some { TaskSpec.Label(key: $0.text(), value: $0.text()) })
+    }
+
+    mutating func acceptance() -> Acceptance {
+        Acceptance(
+            id: task(), spec: spec(), enqueuedAt: instant(), due: maybe { $0.instant() },
+            expires: maybe { $0.instant() })
+    }
+
+    mutating func lease() -> Lease {
+        Lease(
+            token: token(), holder: NodeID(name: node(), generation: Generation(next())), at: timestamp(),
+            isStarted: .random(using: &self))
+    }
+
+    mutating func failure() -> TaskFailure {
+        TaskFailure(type: text(), message: text(), isRetryable: .random(using: &self))
+    }
+
+    mutating func event() -> LedgerEvent {
+        switch Int.random(in: 1...12, using: &self) {
+        case 1: .accepted(acceptance())
+        case 2: .leased(task(), lease())
+        case 3: .started(task(), token(), at: timestamp())
+        case 4: .completed(task(), token(), result: bytes(), by: node(), at: timestamp())
+        case 5: .failed(task(), token(), failure(), by: maybe { $0.node() }, at: timestamp())
+        case 6: .rescheduled(task(), token(), failure(), due: instant())
+        case 7: .interrupted(task(), token(), isBlamed: .random(using: &self))
+        case 8: .cancelRequested(task())
+        case 9: .cancelled(task(), at: timestamp())
+        case 10: .expired(task(), at: timestamp())
+        case 11: .duplicateDiscarded(task())
+        default: .forgotten(task())
+        }
+    }
+
+    mutating func entry() -> LedgerEntry { LedgerEntry(place: place(), event: event()) }
+
+    mutating func record() -> TaskRecord {
+        let status = one(of: TaskStatus.allCases, else: .pending)
+        return TaskRecord(
+            id: task(), spec: spec(), status: status, enqueuedAt: instant(),
+            due: status == .scheduled ? instant() : nil,
+            expires: maybe { $0.instant() }, lease: status == .processing ? lease() : nil, run: count(),
+            attempts: count(),
+            idleLeases: count(), failures: count(), interruptions: count(), isCancelRequested: .random(using: &self),
+            duplicatesDiscarded: count(), startedAt: maybe { $0.timestamp() }, worker: maybe { $0.node() },
+            finishedAt: status.isFinal ? timestamp() : nil, result: maybe { $0.bytes() },
+            failure: maybe { $0.failure() },
+            finalToken: maybe { $0.token() })
+    }
+
+    mutating func reply() -> ReplicaReply {
+        switch Int.random(in: 1...4, using: &self) {
+        case 1: .held(place())
+        case 2: .copying
+        case 3: .sealed(term())
+        default: .mismatch(last: place(), tail: some { $0.entry() }, isWhole: .random(using: &self))
+        }
+    }
+
+    mutating func attempt() -> AttemptID { AttemptID(ledger: ledger(), id: task(), token: token()) }
+
+    mutating func report() -> AttemptReport {
+        let outcome: AttemptOutcome =
+            switch Int.random(in: 1...4, using: &self) {
+            case 1: .completed(bytes())
+            case 2: .failed(failure())
+            case 3: .stopped
+            default: .released
+            }
+        return AttemptReport(attempt: attempt(), outcome: outcome)
+    }
+}
