@@ -53,6 +53,7 @@ let package = Package(
 
         room("Wire", ["Primitives", "Membership", "Views", "TaskLedger", "WorkStealing"]),
         room("EventLoop", ["Primitives", "CLibuv"]),
+        room("Journal", ["Primitives", "EventLoop"]),
         room("Registry", ["Primitives", "EventLoop", "CLibuv", "CHiredis"]),
         room(
             "Peers",
@@ -66,8 +67,8 @@ let package = Package(
         room(
             "Node",
             [
-                "Primitives", "Membership", "Views", "TaskLedger", "WorkStealing", "Wire", "EventLoop", "Registry",
-                "Peers",
+                "Primitives", "Membership", "Views", "TaskLedger", "WorkStealing", "Wire", "Journal",
+                "EventLoop", "Registry", "Peers",
                 "TaskExecution", "Service", "APIModel", collections, .product(name: "Logging", package: "swift-log"),
             ]),
 
@@ -90,7 +91,7 @@ let package = Package(
         .executableTarget(
             name: "Command",
             dependencies: [
-                "Primitives", "TaskLedger", "Service", "APIModel", "Registry", "Node", "HTTPAPI", "TaskHandlers",
+                "Primitives", "TaskLedger", "EventLoop", "Journal", "Service", "APIModel", "Registry", "Node", "HTTPAPI", "TaskHandlers",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
@@ -130,6 +131,7 @@ let package = Package(
         tests("WorkStealingTests", ["Primitives", "WorkStealing"]),
         tests("WireTests", ["Primitives", "Membership", "Views", "TaskLedger", "Wire"]),
         tests("EventLoopTests", ["Primitives", "EventLoop"]),
+        tests("JournalTests", ["Primitives", "EventLoop", "Journal"]),
         tests("RegistryTests", ["Primitives", "EventLoop", "Registry"]),
         tests("TaskHandlersTests", ["TaskHandlers", "TaskExecution", "Primitives", "CImages"]),
         tests(

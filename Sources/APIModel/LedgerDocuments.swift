@@ -7,6 +7,8 @@ public struct LedgerDocument: Hashable, Sendable, Decodable, JSONWritable {
     public var term: UInt64
     public var primary: String
     public var backups: [String]
+    /// The node that it was made for: its tasks were submitted there.
+    public var founder: String
     /// False: its tasks answer 503.
     public var isAvailable: Bool
     public var isFullyReplicated: Bool
@@ -14,7 +16,7 @@ public struct LedgerDocument: Hashable, Sendable, Decodable, JSONWritable {
     public var openTasks: UInt64?
 
     enum CodingKeys: String, CodingKey {
-        case id, term, primary, backups
+        case id, term, primary, backups, founder
         case isAvailable = "available"
         case isFullyReplicated = "fully_replicated"
         case openTasks = "open_tasks"
@@ -25,6 +27,7 @@ public struct LedgerDocument: Hashable, Sendable, Decodable, JSONWritable {
         term = ledger.term.rawValue
         primary = ledger.primary.rawValue
         backups = ledger.backups.map(\.rawValue)
+        founder = ledger.founder.rawValue
         isAvailable = ledger.isAvailable
         isFullyReplicated = ledger.isFullyReplicated
         openTasks = ledger.openTasks
@@ -36,6 +39,7 @@ public struct LedgerDocument: Hashable, Sendable, Decodable, JSONWritable {
             object.put(.term, term)
             object.put(.primary, primary)
             object.put(.backups, backups)
+            object.put(.founder, founder)
             object.put(.isAvailable, isAvailable)
             object.put(.isFullyReplicated, isFullyReplicated)
             object.put(.openTasks, openTasks)

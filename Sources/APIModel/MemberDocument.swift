@@ -41,6 +41,27 @@ public struct MemberDocument: Hashable, Sendable, Decodable {
         }
     }
 
+    /// Its journal, and the disk that it is on.
+    public struct Disk: Hashable, Sendable, Decodable {
+        public var journalBytes: UInt64
+        /// No room: it takes no new tasks.
+        public var isFull: Bool
+        /// `always`, `interval:100ms` or `never`.
+        public var sync: String
+        /// Since the last sync ended; nil before the first of its process.
+        public var lastSyncAgeSeconds: Double?
+        /// The longest that its process has seen.
+        public var worstSyncSeconds: Double
+
+        enum CodingKeys: String, CodingKey {
+            case sync
+            case journalBytes = "journal_bytes"
+            case isFull = "full"
+            case lastSyncAgeSeconds = "last_sync_age_seconds"
+            case worstSyncSeconds = "worst_sync_seconds"
+        }
+    }
+
     public var name: String
     /// `alive`, `suspect`, `dead`, `left` or `joining`.
     public var state: String
@@ -67,11 +88,20 @@ public struct MemberDocument: Hashable, Sendable, Decodable {
     /// Age of what is told about it.
     public var dataAgeSeconds: Double
     public var registry: Registry
+    /// Nil if the member did not answer; so is what follows.
+    public var disk: Disk?
+    /// Whether it may start tasks: a majority of the voters has just let it.
+    public var mayStart: Bool?
+    public var reachesMajority: Bool?
+    /// Why it takes no submissions; nil if it does, too.
+    public var unready: String?
 
     enum CodingKeys: String, CodingKey {
         case name, state, since, generation, incarnation, http, peer, gossip, slots, busy, load, completed, failed,
             stolen
-        case view, registry
+        case view, registry, disk, unready
+        case mayStart = "may_start"
+        case reachesMajority = "reaches_majority"
         case duplicatesDiscarded = "duplicates_discarded"
         case isVoter = "voter"
         case dataAgeSeconds = "data_age_seconds"
@@ -97,6 +127,10 @@ public struct MemberDocument: Hashable, Sendable, Decodable {
         isVoter = member.isVoter
         dataAgeSeconds = Double(member.dataAge.milliseconds) / 1000
         registry = Registry(isConnected: member.isRegistryConnected, unwrittenResults: member.unwrittenResults)
+        disk = member.disk.map(Disk.init)
+        mayStart = member.mayStart
+        reachesMajority = member.reachesMajority
+        unready = member.unreadiness
     }
 }
 
@@ -122,6 +156,10 @@ extension MemberDocument: JSONWritable {
             object.put(.isVoter, isVoter)
             object.put(.dataAgeSeconds, dataAgeSeconds)
             object.put(.registry, registry)
+            object.put(.disk, disk)
+            object.put(.mayStart, mayStart)
+            object.put(.reachesMajority, reachesMajority)
+            object.put(.unready, unready)
         }
     }
 }
@@ -164,6 +202,26 @@ extension MemberDocument.Registry: JSONWritable {
         json.object(CodingKeys.self) { object in
             object.put(.isConnected, isConnected)
             object.put(.unwrittenResults, unwrittenResults)
+        }
+    }
+}
+
+extension MemberDocument.Disk: JSONWritable {
+    init(_ disk: ClusterReport.Disk) {
+        journalBytes = disk.journalBytes
+        isFull = disk.isFull
+        sync = disk.sync
+        lastSyncAgeSeconds = disk.sinceSync.map { Double($0.milliseconds) / 1000 }
+        worstSyncSeconds = Double(disk.worstSync.nanoseconds / 1000) / 1_000_000
+    }
+
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.journalBytes, journalBytes)
+            object.put(.isFull, isFull)
+            object.put(.sync, sync)
+            object.put(.lastSyncAgeSeconds, lastSyncAgeSeconds)
+            object.put(.worstSyncSeconds, worstSyncSeconds)
         }
     }
 }

@@ -1,11 +1,13 @@
 #include <errno.h>
 #include <time.h>
 #include <linux/errqueue.h>
+#include <linux/falloc.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <uv.h>
 
 /* What Swift cannot call: variadic functions and the macros of control messages. */
@@ -35,4 +37,12 @@ static inline int apus_take_socket_error(int fd, struct sockaddr_storage *destin
         }
     }
     return EIO;
+}
+
+/* glibc declares it for _GNU_SOURCE only, which the module of its headers is built without. */
+extern int fallocate(int fd, int mode, off_t offset, off_t length);
+
+/* Reserves room on the disk from the file's begin on; its length stays. 0, or -1 and errno. */
+static inline int apus_reserve(int fd, off_t length) {
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, length);
 }

@@ -13,13 +13,15 @@ struct Apus: AsyncParsableCommand {
                 name: "A cluster on this machine:",
                 subcommands: [
                     Up.self, Down.self, Kill.self, Pause.self, Resume.self, Restart.self, Drain.self, Logs.self,
+                    Drill.self,
                 ]),
             CommandGroup(
                 name: "Any cluster:",
                 subcommands: [
                     Status.self, Submit.self, Get.self, List.self, Cancel.self, Workers.self, Queues.self,
+                    Recover.self,
                 ]),
-            CommandGroup(name: "One node:", subcommands: [NodeVerb.self]),
+            CommandGroup(name: "One node:", subcommands: [NodeVerb.self, JournalVerb.self]),
         ])
 
     static func main() async {

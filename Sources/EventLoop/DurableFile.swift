@@ -1,3 +1,4 @@
+import CLibuv
 import Glibc
 
 /// Small files that are replaced as a whole and survive a loss of power, by calls that block.
@@ -53,7 +54,7 @@ public enum DurableFile {
         return bytes
     }
 
-    static func open(_ path: String, _ flags: Int32) throws(SystemError) -> Int32 {
+    package static func open(_ path: String, _ flags: Int32) throws(SystemError) -> Int32 {
         while true {
             let descriptor = Glibc.open(path, flags, 0o600)
             if descriptor >= 0 { return descriptor }
@@ -77,13 +78,21 @@ public enum DurableFile {
     }
 
     private static func syncDirectory(of path: String) throws(SystemError) {
-        let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        try sync(directory: path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? ".")
+    }
+
+    /// Makes creations, renames and removals in it durable.
+    package static func sync(directory: String) throws(SystemError) {
         let descriptor = try open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         defer { close(descriptor) }
         try call("sync \(directory)") { fsync(descriptor) }
     }
 
-    static func call(_ operation: @autoclosure () -> String, _ body: () -> Int32) throws(SystemError) {
+    /// Reserves room on the disk for the file's first `bytes` bytes; its length stays. As a call of the system: 0, or -1
+    /// and errno: ENOSPC, EDQUOT; EOPNOTSUPP where the file system cannot.
+    package static func reserve(_ bytes: Int, for descriptor: Int32) -> Int32 { apus_reserve(descriptor, bytes) }
+
+    package static func call(_ operation: @autoclosure () -> String, _ body: () -> Int32) throws(SystemError) {
         guard body() != 0 else { return }
         let code = errno
         throw SystemError(operation: operation(), code: code)

@@ -22,6 +22,23 @@ extension API {
         json(ClusterDocument(await service.cluster()), reserving: 8192)
     }
 
+    /// `GET /api/cluster/recovery`
+    func recovery(_ request: APIRequest) async throws -> Response {
+        guard let report = await service.recovery() else {
+            throw Problem.unavailable("\(service.nodeName) knows of no cluster yet: there is nothing to go on from")
+        }
+        return json(RecoveryDocument(report), reserving: 4096)
+    }
+
+    /// `POST /api/cluster/recover`
+    func recover(_ request: APIRequest) async throws -> Response {
+        switch await service.recover() {
+        case .forced(let view, let report): return json(RecoveryDocument(report, forcedView: view), reserving: 4096)
+        case .refused(let reason): throw Problem(.notNeeded, reason)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+    }
+
     /// `POST /api/cluster/drain`
     func drain(_ request: APIRequest) async throws -> Response { drain(leave: false, status: "draining") }
 

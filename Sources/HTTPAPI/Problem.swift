@@ -26,6 +26,8 @@ struct Problem: Error {
         case full = "full"
         case tooManyConnections = "too-many-connections"
         case unconfirmed = "unconfirmed"
+        case diskFull = "disk-full"
+        case notNeeded = "not-needed"
 
         var status: HTTPResponse.Status {
             switch self {
@@ -33,7 +35,7 @@ struct Problem: Error {
             case .notFound: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .requestTimeout: .requestTimeout
-            case .alreadyFinished: .conflict
+            case .alreadyFinished, .notNeeded: .conflict
             case .resultExpired: .gone
             case .contentTooLarge: .contentTooLarge
             case .uriTooLong: .uriTooLong
@@ -43,6 +45,7 @@ struct Problem: Error {
             case .internalError: .internalServerError
             case .unavailable, .full, .tooManyConnections: .serviceUnavailable
             case .unconfirmed: .gatewayTimeout
+            case .diskFull: .init(code: 507, reasonPhrase: "Insufficient Storage")
             }
         }
 
@@ -66,6 +69,8 @@ struct Problem: Error {
             case .full: "The cluster is full"
             case .tooManyConnections: "Too many connections"
             case .unconfirmed: "Not known whether it was accepted"
+            case .diskFull: "No room on any disk"
+            case .notNeeded: "The cluster decides by itself"
             }
         }
     }

@@ -19,6 +19,7 @@ extension Route {
                 ],
                 problems: [
                     .malformedJSON, .contentTooLarge, .unsupportedMediaType, .invalidInput, .unavailable, .unconfirmed,
+                    .diskFull,
                 ]),
             handler: { try await $0.submit($1) }),
         Route(
@@ -94,6 +95,22 @@ extension Route {
                 id: "getCluster", summary: "The cluster as this node sees it.",
                 answers: [.init(status: 200, description: "Members, ledgers, takeovers, losses.", schema: "Cluster")]),
             handler: { try await $0.cluster($1) }),
+        Route(
+            method: .get, path: "/api/cluster/recovery",
+            operation: Operation(
+                id: "getRecovery",
+                summary: "What is missing of the cluster, and what it would cost to go on without it. Changes nothing.",
+                answers: [.init(status: 200, description: "What is missing.", schema: "Recovery")],
+                problems: [.unavailable]),
+            handler: { try await $0.recovery($1) }),
+        Route(
+            method: .post, path: "/api/cluster/recover",
+            operation: Operation(
+                id: "recoverCluster",
+                summary: "Goes on without the voters and copies that are missing: they will not come back.",
+                answers: [.init(status: 200, description: "It goes on; what was given up.", schema: "Recovery")],
+                problems: [.notNeeded, .unavailable]),
+            handler: { try await $0.recover($1) }),
         Route(
             method: .post, path: "/api/cluster/drain",
             operation: Operation(

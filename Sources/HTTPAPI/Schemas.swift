@@ -10,7 +10,7 @@ enum Schemas {
         "Accepted": accepted, "BatchResult": batchResult, "Task": task, "TaskSummary": taskSummary,
         "TaskList": taskList,
         "Workers": workers, "Queue": queue, "Queues": object(["queues": array(reference("Queue"))]), "Cluster": cluster,
-        "Member": member, "Health": health, "Status": object(["status": string, "node": string]), "Problem": problem,
+        "Member": member, "Recovery": recovery, "Health": health, "Status": object(["status": string, "node": string]), "Problem": problem,
         "OpenAPI": ["type": "object"],
     ]
 
@@ -177,7 +177,7 @@ enum Schemas {
         ]), "members": array(reference("Member")),
         "ledgers": array(
             object([
-                "id": count, "term": count, "primary": string, "backups": array(string), "available": boolean,
+                "id": count, "term": count, "primary": string, "backups": array(string), "founder": string, "available": boolean,
                 "fully_replicated": boolean, "open_tasks": nullable(count),
             ])),
         "takeovers": array(
@@ -198,6 +198,33 @@ enum Schemas {
         "stolen": nullable(count), "view": object(["number": nullable(count), "digest": nullable(string)]),
         "voter": boolean, "data_age_seconds": number,
         "registry": object(["connected": nullable(boolean), "unwritten_results": nullable(count)]),
+        "disk": nullable(
+            object([
+                "journal_bytes": count, "full": described(boolean, "It takes no new tasks."),
+                "sync": described(string, "always, interval:100ms or never."),
+                "last_sync_age_seconds": nullable(number), "worst_sync_seconds": number,
+            ])),
+        "may_start": described(nullable(boolean), "Whether it may start tasks: a majority has just let it."),
+        "reaches_majority": nullable(boolean),
+        "unready": described(nullable(string), "Why it takes no submissions; null if it does, or did not answer."),
+    ])
+
+    private static let recoveryLedger = object([
+        "id": count, "founder": string, "primary": string,
+        "replicas": described(array(string), "Everybody whose copy counts."),
+        "living": described(array(string), "Of those, who is there with that copy."),
+    ])
+
+    private static let recovery = object([
+        "needed": described(boolean, "False: a majority is there, and recovering is refused."), "answered_by": string,
+        "view": count, "voters": count, "majority": count,
+        "missing_voters": array(
+            object([
+                "name": string, "other_disk": described(boolean, "The node is there, but not the disk that voted."),
+            ])),
+        "lost_ledgers": described(array(recoveryLedger), "No copy that counts is there: given up."),
+        "kept_ledgers": array(recoveryLedger),
+        "forced_view": described(nullable(count), "The view that was forced; null: none was."),
     ])
 
     private static let health = object([

@@ -61,6 +61,12 @@ extension API {
             Problem(
                 .full, "no node has room for more tasks; try again in \(retryAfter) seconds",
                 headers: [.retryAfter: String(retryAfter)])
+        case .diskFull(let disks):
+            Problem(
+                .diskFull,
+                "no node has room on its disk for more tasks; free space in "
+                    + disks.map { "\($0.folder) of \($0.node)" }.joined(separator: ", ")
+                    + ": the cluster takes tasks again by itself. What it has taken is safe and goes on")
         case .unavailable(let reason): .unavailable(reason)
         case .unknownTaskType(let nearest):
             Problem(

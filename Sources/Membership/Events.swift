@@ -13,11 +13,12 @@ extension Membership {
         case leave
         /// This node goes on under a new generation of its name.
         case restart(NodeID)
-        /// Its connection was reset, and a new one refused: that process is gone.
+        /// Its connection was reset, and a new one refused: that process is gone, as far as this node can see.
         case exitProof(NodeID)
         /// Its connection was lost, which need not mean anything.
         case connectionLost(NodeID)
-        /// A datagram to that address came back: nobody listens there.
+        /// A datagram to that address came back: its host says that nobody listens there (ECONNREFUSED). An unreachable
+        /// host or network is none.
         case portUnreachable(Address)
         case loadChanged(LoadDigest)
         /// This node has installed a view.
@@ -30,8 +31,9 @@ extension Membership {
     /// What the machine asks for.
     public enum Effect: Hashable, Sendable {
         case send(GossipMessage, to: Address)
-        /// A generation is new (`was` is nil), changed its state, or (`was` is its state) its profile.
-        case memberChanged(MemberRecord, was: MemberState?)
+        /// A generation is new (`was` is nil), changed its state, or (`was` is its state) its profile, or its exit is
+        /// proven now.
+        indirect case memberChanged(MemberRecord, was: MemberState?)
         case loadChanged(NodeID, LoadDigest, viewNumber: UInt64)
         /// Exchange full states with it over TCP; both sides then get `.merge`.
         case pushPull(NodeID)

@@ -7,7 +7,7 @@ public struct GossipMessage: Hashable, Sendable {
         /// not.
         case ping(sequence: UInt32, target: NodeID)
         /// Asks to ping `target` at `address`, and to pass its ack on, or to send a `nack` in time.
-        case pingRequest(sequence: UInt32, target: NodeID, address: Address)
+        indirect case pingRequest(sequence: UInt32, target: NodeID, address: Address)
         /// `of` is alive: it says so itself, or a helper passes it on. The sequence is that of the ping or the request.
         case ack(sequence: UInt32, of: NodeID)
         /// The helper is there, the target has not answered it yet (Lifeguard, section IV-A).
@@ -76,7 +76,7 @@ extension Rumor {
         let common = 1 + subject.encodedBytes + varintBytes(UInt64(incarnation.rawValue))
         switch self {
         case .alive(_, _, let profile): return common + profile.encodedBytes
-        case .suspect(_, _, let accuser, _), .dead(_, _, let accuser): return common + accuser.encodedBytes
+        case .suspect(_, _, let accuser, _), .dead(_, _, let accuser, _): return common + accuser.encodedBytes
         case .left: return common
         }
     }

@@ -61,8 +61,8 @@ extension Membership {
         nextPushPull = now + settings.pushPullInterval
         let horizon = now - settings.tombstoneLifetime
         table.removeTombstones { $0.since < horizon }
-        let candidates = table.rows.filter { $0.state == .alive }
-        if let peer = pick(1, of: candidates).first { effects.append(.pushPull(peer.id)) }
+        let candidates = table.livingIndices.filter { table.rows[$0].state == .alive }
+        if let peer = pick(1, of: candidates).first { effects.append(.pushPull(table.rows[peer].id)) }
     }
 
     mutating func merge(
@@ -71,7 +71,7 @@ extension Membership {
         guard phase == .active, peer.name != own.id.name else { return }
         let teller = Teller(id: peer, viewNumber: records.first { $0.id == peer }?.viewNumber ?? 0)
         let isAccused = records.contains { $0.id == own.id && !$0.state.isLiving }
-        if let known = table[peer.name], isOver(peer, known) {
+        if let index = table.index(of: peer.name), isOver(peer, index) {
             if isAccused, !outranks(teller) { condemn(by: teller, into: &effects) }
             return
         }
@@ -89,22 +89,22 @@ extension Membership {
 
     /// What a record tells beyond a rumor: the end of a generation never met, and a load told more recently.
     private mutating func adopt(_ record: MemberRecord, at now: Instant, into effects: inout [Effect]) {
-        let known = table[record.id.name]
+        let index = table.index(of: record.id.name)
         if !record.state.isLiving {
             // Tombstones keep their age on the way, or they would outlive themselves going round.
             let since = min(record.since, now)
-            guard known.map({ $0.id.generation < record.id.generation }) ?? true,
+            guard index.map({ table.rows[$0].id.generation < record.id.generation }) ?? true,
                 since >= now - settings.tombstoneLifetime
             else { return }
             var tombstone = record
             tombstone.since = since
             tombstone.heardAt = record.heardAt.map { min($0, now) }
             table.put(tombstone)
-        } else if let known, known.id == record.id, known.state.isLiving {
-            guard let heardAt = record.heardAt.map({ min($0, now) }), known.heardAt.map({ heardAt > $0 }) ?? true
+        } else if let index, table.rows[index].id == record.id, table.rows[index].state.isLiving {
+            guard let heardAt = record.heardAt.map({ min($0, now) }),
+                table.rows[index].heardAt.map({ heardAt > $0 }) ?? true
             else { return }
-            table.hear(record.load, viewNumber: record.viewNumber, of: record.id.name, at: heardAt)
-            if known.load != record.load || known.viewNumber != record.viewNumber {
+            if table.hear(record.load, viewNumber: record.viewNumber, of: index, at: heardAt) {
                 effects.append(.loadChanged(record.id, record.load, viewNumber: record.viewNumber))
             }
         }
@@ -120,12 +120,12 @@ extension Membership {
         relays.removeAll()
         queue.enqueue(ownRumor)
         isUrgent = true
-        phase = .leaving(next: now + settings.leaveInterval, rounds: 1)
+        phase = .leaving(next: now + settings.urgentInterval, rounds: 1)
     }
 
     mutating func sayFarewell(at now: Instant) {
         guard case .leaving(let next, let rounds) = phase, next <= now else { return }
-        phase = .leaving(next: now + settings.leaveInterval, rounds: rounds + 1)
+        phase = .leaving(next: now + settings.urgentInterval, rounds: rounds + 1)
         isUrgent = true
     }
 
@@ -148,9 +148,10 @@ extension Membership {
         phase = .active
         isCondemned = false
         rival = nil
-        health = LocalHealth(levels: settings.healthLevels)
+        health = LocalHealth(levels: settings.localHealthLevels)
         probes.removeAll()
         relays.removeAll()
+        evidence.removeAll()
         for index in suspicions.indices { suspicions[index].postpone(by: now - suspicions[index].startedAt) }
         queue.removeAll()
         let dead = table.rows.filter { $0.state == .dead }.map(\.profile.gossip)

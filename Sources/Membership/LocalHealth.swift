@@ -15,5 +15,5 @@ struct LocalHealth: Hashable, Sendable {
     mutating func worsen(by points: Int = 1) { score = min(score + points, levels - 1) }
     mutating func improve() { score = max(score - 1, 0) }
 
-    func scaled(_ duration: Duration) -> Duration { duration * (score + 1) }
+    func scaled(_ duration: Duration) -> Duration { score == 0 ? duration : duration * (score + 1) }
 }

@@ -34,10 +34,14 @@ public struct MemberRecord: Hashable, Sendable {
     public var viewNumber: UInt64
     /// When `load` and `viewNumber` were told; nil: not yet.
     public var heardAt: Instant?
+    /// Its process has ended, as two members saw, or one where there was no other (rule R3): nothing that it could still
+    /// start needs to be waited for. Only of those who are not living, and then for good.
+    public var isExitProven: Bool
 
     public init(
         id: NodeID, profile: MemberProfile, state: MemberState = .alive, incarnation: Incarnation = Incarnation(0),
-        since: Instant, load: LoadDigest = LoadDigest(), viewNumber: UInt64 = 0, heardAt: Instant? = nil
+        since: Instant, load: LoadDigest = LoadDigest(), viewNumber: UInt64 = 0, heardAt: Instant? = nil,
+        isExitProven: Bool = false
     ) {
         self.id = id
         self.profile = profile
@@ -47,5 +51,6 @@ public struct MemberRecord: Hashable, Sendable {
         self.load = load
         self.viewNumber = viewNumber
         self.heardAt = heardAt
+        self.isExitProven = isExitProven
     }
 }

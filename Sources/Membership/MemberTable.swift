@@ -1,10 +1,16 @@
 import Primitives
 
 /// The other members, one row per name, ascending: the living, and as tombstones the dead and the left.
+///
+/// A row is large: what happens for every datagram finds its index and reads the fields in place.
 struct MemberTable: Hashable, Sendable {
     private(set) var rows: [MemberRecord] = []
-    private(set) var livingCount = 0
+    /// Indices of the living, ascending.
+    private(set) var livingIndices: [Int] = []
 
+    var livingCount: Int { livingIndices.count }
+
+    /// Where the row of `name` is, or would be.
     private func place(of name: NodeName) -> Int {
         var low = 0
         var high = rows.count
@@ -15,41 +21,45 @@ struct MemberTable: Hashable, Sendable {
         return low
     }
 
-    subscript(name: NodeName) -> MemberRecord? {
+    func index(of name: NodeName) -> Int? {
         let place = place(of: name)
-        guard place < rows.count, rows[place].id.name == name else { return nil }
-        return rows[place]
+        return place < rows.count && rows[place].id.name == name ? place : nil
     }
+
+    subscript(name: NodeName) -> MemberRecord? { index(of: name).map { rows[$0] } }
 
     /// That generation, if it is the one known.
     subscript(id: NodeID) -> MemberRecord? {
-        guard let record = self[id.name], record.id == id else { return nil }
-        return record
+        guard let index = index(of: id.name), rows[index].id.generation == id.generation else { return nil }
+        return rows[index]
     }
 
-    var living: [MemberRecord] { rows.filter(\.state.isLiving) }
+    var living: [MemberRecord] { livingIndices.map { rows[$0] } }
 
     /// Inserts `record`, or replaces the row of its name.
     mutating func put(_ record: MemberRecord) {
         let place = place(of: record.id.name)
         if place < rows.count, rows[place].id.name == record.id.name {
-            livingCount -= rows[place].state.isLiving ? 1 : 0
+            let wasLiving = rows[place].state.isLiving
             rows[place] = record
+            if wasLiving == record.state.isLiving { return }
         } else {
             rows.insert(record, at: place)
         }
-        livingCount += record.state.isLiving ? 1 : 0
+        findLiving()
         if rows.count - livingCount > MembershipLimits.tombstones { removeOldestTombstone() }
     }
 
-    /// What a member says of itself in passing.
-    mutating func hear(_ load: LoadDigest, viewNumber: UInt64, of name: NodeName, at instant: Instant) {
-        let place = place(of: name)
-        guard place < rows.count, rows[place].id.name == name else { return }
-        rows[place].load = load
-        rows[place].viewNumber = viewNumber
-        rows[place].heardAt = instant
+    /// What a member says of itself in passing. Whether it is news.
+    mutating func hear(_ load: LoadDigest, viewNumber: UInt64, of index: Int, at instant: Instant) -> Bool {
+        rows[index].heardAt = instant
+        guard rows[index].load != load || rows[index].viewNumber != viewNumber else { return false }
+        rows[index].load = load
+        rows[index].viewNumber = viewNumber
+        return true
     }
+
+    private mutating func findLiving() { livingIndices = rows.indices.filter { rows[$0].state.isLiving } }
 
     private mutating func removeOldestTombstone() {
         var oldest: Int?
@@ -57,10 +67,14 @@ struct MemberTable: Hashable, Sendable {
             if let known = oldest, rows[known].since <= row.since { continue }
             oldest = index
         }
-        if let oldest { rows.remove(at: oldest) }
+        guard let oldest else { return }
+        rows.remove(at: oldest)
+        findLiving()
     }
 
     mutating func removeTombstones(where shouldRemove: (MemberRecord) -> Bool) {
+        let before = rows.count
         rows.removeAll { !$0.state.isLiving && shouldRemove($0) }
+        if rows.count != before { findLiving() }
     }
 }

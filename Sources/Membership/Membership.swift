@@ -1,6 +1,6 @@
 public import Primitives
 
-/// Who is there: SWIM (Das, Gupta, Motivala 2002) with Lifeguard (Dadgar, Phillips, Currey 2018), as a machine without
+/// Who is there: SWIM (Das, Gupta, Motivala 2002) with Lifeguard (Dadgar, Phillips, Currey 2017), as a machine without
 /// I/O. It suspects and it spreads what it suspects; who owns what is decided by views alone.
 ///
 /// **Identity** is name and generation. Of every name one generation is known. News of an older one is ignored, a newer
@@ -19,8 +19,9 @@ public import Primitives
 /// at once.
 ///
 /// **Proof.** The owner may see that a process is gone: its connection was reset and a new one refused (`exitProof`).
-/// Such a suspicion is spread at once, and two members with proof, or one alone in the world, declare the peer dead at
-/// once. Who hears of a proof and has none of its own probes at once. The accused may still refute.
+/// Such a suspicion is spread at once, and who hears it and has no proof of its own pings at once: an unreachable port is
+/// one too. Two members with proof, or one alone in the world, declare the peer dead at once, and its exit proven
+/// (`ExitEvidence`). The accused may still refute.
 ///
 /// Deviations from the papers, besides generations and proof:
 /// - Every message carries the sender's load and view number, so some gossip is sent in every period, news or not.
@@ -29,7 +30,15 @@ public import Primitives
 ///   partition that healed), the one with the lower view number, then the greater name, has to return.
 /// - The dead are remembered, and reached for every 10 s as seeds are: a partition heals whatever its shape.
 /// - A late tick means that this process did not run: suspicions and probes are postponed by the gap.
-/// - Urgent news (death, proof, a refutation, a farewell) goes to three members at once.
+/// - Urgent news (death, proof, a refutation, a farewell) goes to three members at once, and to three 50 ms later, since
+///   the first may be lost.
+/// - The papers' timeouts suppose a network that is much faster than the period. Where the median round trip is above a
+///   fifth of it, a probe takes five round trips, and suspicions last in proportion (`Pace`); else every other probe
+///   would fail on a link of 100 ms, and the living would be declared dead.
+/// - Beside the one whose turn it is, a suspect is probed in every period, that whose time is up first. The paper's buddy
+///   system tells a suspect only when its turn comes, which with ten members is every 1.8 s, and a suspicion may last
+///   0.8 s: with 10 % loss an observer that missed the refutation could declare a living member dead. The request to
+///   helpers tells the suspicion too, and the ack that they pass on the target's incarnation.
 public struct Membership: Sendable {
     /// Whether this node takes part.
     enum Phase: Hashable, Sendable {
@@ -49,9 +58,12 @@ public struct Membership: Sendable {
     var order = ProbeOrder()
     var queue = RumorQueue()
     var suspicions: [Suspicion] = []
+    var evidence: [ExitEvidence] = []
     var probes: [Probe] = []
     var relays: [Relay] = []
     var health: LocalHealth
+    var roundTrip = RoundTrip()
+    var pace: Pace
     var nextSequence: UInt32
 
     var seeds: [Address] = []
@@ -70,17 +82,22 @@ public struct Membership: Sendable {
     var courtesies = 0
     /// Set by an event that makes urgent news; the news goes out at its end.
     var isUrgent = false
+    /// When urgent news is sent a second time: others may have lost the first.
+    var nextRepeat = Instant.distantFuture
     /// The owner has been told that this generation is over.
     var isCondemned = false
     /// The highest other generation of this node's name that the owner has been told of.
     var rival: Generation?
+    /// When the next `.tick` is due. One in the past (before the first event always) is due at once.
+    public private(set) var nextDeadline = Instant.zero
     /// Members turned away since there were `Limits.members`.
     public internal(set) var refusedMembers: UInt64 = 0
 
     public init(myself: NodeID, profile: MemberProfile, settings: Settings = Settings(), seed: UInt64) {
         own = MemberRecord(id: myself, profile: profile, since: .zero)
         self.settings = settings
-        health = LocalHealth(levels: settings.healthLevels)
+        health = LocalHealth(levels: settings.localHealthLevels)
+        pace = Pace(settings, roundTrip: .zero)
         random = SeededGenerator(seed: seed)
         nextSequence = UInt32(truncatingIfNeeded: random.next())
     }
@@ -110,15 +127,15 @@ public struct Membership: Sendable {
     /// Living members, this node included.
     var livingCount: Int { table.livingCount + 1 }
 
-    /// When the next `.tick` is due. One in the past (before the first event always) is due at once.
-    public var nextDeadline: Instant {
+
+    private var earliestDeadline: Instant {
         switch phase {
         case .gone: return .distantFuture
         case .leaving(let next, _): return next
         case .active: break
         }
         guard let nextPeriod else { return .zero }
-        var earliest = min(nextPeriod, nextRejoin, nextPushPull)
+        var earliest = min(min(nextPeriod, nextRejoin), min(nextPushPull, nextRepeat))
         for probe in probes { earliest = min(earliest, probe.deadline) }
         for relay in relays { earliest = min(earliest, relay.deadline) }
         for suspicion in suspicions { earliest = min(earliest, suspicion.deadline) }
@@ -138,7 +155,9 @@ public struct Membership: Sendable {
         case .restart(let id): restart(as: id, at: now, into: &effects)
         case .exitProof(let id): proveExit(of: id, at: now, into: &effects)
         case .connectionLost(let id):
-            if phase == .active, let record = table[id] { startProbe(of: record, at: now, into: &effects) }
+            if phase == .active, let index = table.index(of: id.name), table.rows[index].id == id {
+                startProbe(of: index, at: now, into: &effects)
+            }
         case .portUnreachable(let address): hearUnreachable(address, at: now, into: &effects)
         case .loadChanged(let load):
             own.load = load
@@ -150,12 +169,14 @@ public struct Membership: Sendable {
         case .profileChanged(let profile): changeProfile(to: profile)
         case .merge(let records, let peer): merge(records, from: peer, at: now, into: &effects)
         }
-        settleProofs(at: now, into: &effects)
+        if !evidence.isEmpty { settleProofs(at: now, into: &effects) }
         if isUrgent {
             isUrgent = false
             if phase != .gone { gossip(to: settings.fanout, into: &effects) }
+            nextRepeat = now + settings.urgentInterval
         }
         endLeaveIfSpread(into: &effects)
+        nextDeadline = earliestDeadline
     }
 
     private mutating func start(at now: Instant) {
@@ -167,10 +188,12 @@ public struct Membership: Sendable {
         nextRejoin = now + settings.rejoinInterval
         nextPushPull = now + settings.pushPullInterval * Double.random(in: 0.5..<1, using: &random)
         queue.enqueue(ownRumor)
+        nextDeadline = earliestDeadline
     }
 
     /// If this process was not running, what it missed is no fault of the others.
     private mutating func noticeOversleep(at now: Instant) {
+        guard now > nextDeadline else { return }
         let gap = now - nextDeadline
         guard gap > settings.oversleep else { return }
         health.worsen()
@@ -180,6 +203,7 @@ public struct Membership: Sendable {
         nextPeriod = nextPeriod.map { max($0, now) }
         nextRejoin = max(nextRejoin, now)
         nextPushPull = max(nextPushPull, now)
+        nextRepeat = max(nextRepeat, now)
         if case .leaving(let next, let rounds) = phase { phase = .leaving(next: max(next, now), rounds: rounds) }
     }
 
@@ -191,6 +215,10 @@ public struct Membership: Sendable {
             answerRelays(at: now, into: &effects)
             advanceProbes(at: now, into: &effects)
             endSuspicions(at: now, into: &effects)
+            if nextRepeat <= now {
+                nextRepeat = .distantFuture
+                gossip(to: settings.fanout, into: &effects)
+            }
             if let due = nextPeriod, due <= now { beginPeriod(at: now, into: &effects) }
             if nextRejoin <= now { rejoin(at: now, into: &effects) }
             if nextPushPull <= now { beginPushPull(at: now, into: &effects) }

@@ -23,7 +23,7 @@ extension Membership {
         } else if id.generation > known.id.generation {
             // Whatever is said of it: that it exists means that the older one is gone.
             if known.state.isLiving {
-                bury(known, as: .dead(known.id, known.incarnation, by: own.id.name), at: now, into: &effects)
+                bury(known, as: .dead(known.id, known.incarnation, by: own.id.name, isProven: false), at: now, into: &effects)
             }
             admit(rumor, at: now, into: &effects)
         } else {
@@ -55,24 +55,33 @@ extension Membership {
             guard incarnation > known.incarnation else { return }
             revive(known, incarnation: incarnation, profile: profile, at: now, into: &effects)
             queue.enqueue(rumor)
+            weighRefutation(of: known.id, at: now, into: &effects)
         case (.suspect(_, let incarnation, let accuser, let hasProof), .alive),
             (.suspect(_, let incarnation, let accuser, let hasProof), .suspect):
             guard incarnation >= known.incarnation, accuser != known.id.name else { return }
-            suspect(
-                known, incarnation: incarnation, by: accuser, hasProof: hasProof && isWitness(accuser), at: now,
-                into: &effects)
+            // In between, the suspect refuted what was held against it here.
+            let isRefuted = incarnation > known.incarnation
+            let counts = hasProof && isWitness(accuser, against: known.id)
+            if !counts || isRefuted {
+                suspect(known, incarnation: incarnation, by: accuser, at: now, into: &effects)
+            }
+            if isRefuted { weighRefutation(of: known.id, at: now, into: &effects) }
+            if counts { testify(known.id, incarnation: incarnation, by: accuser, at: now, into: &effects) }
+        case (.suspect(_, let incarnation, let accuser, let hasProof), .dead):
+            guard hasProof, incarnation >= known.incarnation, isWitness(accuser, against: known.id) else { return }
+            testify(known.id, incarnation: incarnation, by: accuser, at: now, into: &effects)
+        case (.dead, .dead):
+            guard rumor.hasProof, !known.isExitProven else { return }
+            var record = known
+            record.isExitProven = true
+            amend(record, by: rumor, into: &effects)
         case (.dead, .alive), (.dead, .suspect), (.left, .alive), (.left, .suspect), (.left, .dead):
             bury(known, as: rumor, at: now, into: &effects)
         case (.alive, .dead), (.alive, .left):
             corrections.append(Rumor(known, toldBy: own.id.name))
-        case (.suspect, .dead), (.suspect, .left), (.dead, .dead), (.dead, .left), (.left, .left):
+        case (.suspect, .left), (.dead, .left), (.left, .left):
             return
         }
-    }
-
-    /// Its proof counts: a living member, and another one.
-    private func isWitness(_ name: NodeName) -> Bool {
-        name != own.id.name && table[name]?.state.isLiving == true
     }
 
     private mutating func revive(
@@ -95,8 +104,8 @@ extension Membership {
 
     /// Begins or confirms a suspicion, by this node's own evidence or by what `accuser` says. Spreads it if it is news.
     mutating func suspect(
-        _ known: MemberRecord, incarnation: Incarnation, by accuser: NodeName, hasProof: Bool, at now: Instant,
-        into effects: inout [Effect]
+        _ known: MemberRecord, incarnation: Incarnation, by accuser: NodeName, hasProof: Bool = false,
+        isNewProof: Bool = false, at now: Instant, into effects: inout [Effect]
     ) {
         var record = known
         record.incarnation = max(known.incarnation, incarnation)
@@ -104,32 +113,27 @@ extension Membership {
         if let index = suspicions.firstIndex(where: { $0.subject == known.id }) {
             isNews = suspicions[index].confirm(by: accuser) || isNews
         } else {
-            let shortest = settings.shortestSuspicion(members: livingCount)
+            let shortest = settings.shortestSuspicion(members: livingCount, at: pace)
             suspicions.append(
                 Suspicion(
                     of: known.id, at: now, by: accuser, shortest: shortest,
-                    longest: shortest * settings.suspicionSpread,
+                    longest: shortest * (settings.hasLifeguard ? settings.suspicionSpread : 1),
                     needed: settings.confirmationsNeeded(members: livingCount)))
             record.state = .suspect
             record.since = now
             isNews = true
         }
-        var isNewProof = false
         if hasProof, let index = suspicions.firstIndex(where: { $0.subject == known.id }) {
-            isNewProof = suspicions[index].prove(by: accuser)
+            suspicions[index].hasProof = true
         }
         table.put(record)
         if known.state == .alive { effects.append(.memberChanged(record, was: .alive)) }
         guard isNews || isNewProof else { return }
         let rumor = Rumor.suspect(record.id, record.incarnation, by: accuser, hasProof: hasProof)
         queue.enqueue(rumor)
-        if accuser == own.id.name {
+        if accuser == own.id.name, settings.hasLifeguard {
             // The sooner it knows, the sooner it can refute.
             send(.gossip, to: record.profile.gossip, first: [rumor], into: &effects)
-        }
-        if isNewProof {
-            isUrgent = true
-            if accuser != own.id.name { startProbe(of: record, at: now, into: &effects) }
         }
     }
 
@@ -139,6 +143,7 @@ extension Membership {
         record.state = rumor.state
         record.since = now
         record.incarnation = max(known.incarnation, rumor.incarnation)
+        if case .dead(_, _, _, isProven: true) = rumor { record.isExitProven = true }
         table.put(record)
         order.remove(known.id.name)
         suspicions.removeAll { $0.subject == known.id }
@@ -152,38 +157,16 @@ extension Membership {
     /// Suspicions whose time is up.
     mutating func endSuspicions(at now: Instant, into effects: inout [Effect]) {
         for suspicion in suspicions where suspicion.deadline <= now {
-            declareDead(suspicion.subject, at: now, into: &effects)
+            declareDead(suspicion.subject, isProven: false, at: now, into: &effects)
         }
     }
 
-    private mutating func declareDead(_ id: NodeID, at now: Instant, into effects: inout [Effect]) {
+    mutating func declareDead(_ id: NodeID, isProven: Bool, at now: Instant, into effects: inout [Effect]) {
         suspicions.removeAll { $0.subject == id }
         guard let known = table[id], known.state.isLiving else { return }
-        let rumor = Rumor.dead(id, known.incarnation, by: own.id.name)
+        let rumor = Rumor.dead(id, known.incarnation, by: own.id.name, isProven: isProven)
         bury(known, as: rumor, at: now, into: &effects)
         // Should it be there after all, it has to know.
         send(.gossip, to: known.profile.gossip, first: [rumor], into: &effects)
-    }
-
-    // MARK: Proof
-
-    mutating func proveExit(of id: NodeID, at now: Instant, into effects: inout [Effect]) {
-        guard phase == .active, let known = table[id], known.state.isLiving else { return }
-        suspect(
-            known, incarnation: known.incarnation, by: own.id.name, hasProof: true, at: now, into: &effects)
-    }
-
-    /// Own proof and another member's, or own proof and nobody left who could have one, make a death certain.
-    mutating func settleProofs(at now: Instant, into effects: inout [Effect]) {
-        // A death may take away the last witness of another one.
-        while phase == .active, let certain = suspicions.first(where: isCertain) {
-            declareDead(certain.subject, at: now, into: &effects)
-        }
-    }
-
-    private func isCertain(_ suspicion: Suspicion) -> Bool {
-        guard suspicion.provers.contains(own.id.name) else { return false }
-        return suspicion.provers.count > 1
-            || !table.rows.contains { $0.state == .alive && $0.id != suspicion.subject }
     }
 }

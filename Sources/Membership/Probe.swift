@@ -4,6 +4,7 @@ import Primitives
 struct Probe: Hashable, Sendable {
     let target: NodeID
     let sequence: UInt32
+    let startedAt: Instant
     /// When helpers are asked; nil once they were.
     var directDeadline: Instant?
     /// When it has failed.

@@ -9,37 +9,45 @@ extension Membership {
         let sender = message.sender
         guard sender.name != own.id.name else { return noticeRival(sender, into: &effects) }
         let teller = Teller(id: sender, viewNumber: message.viewNumber)
-        if let known = table[sender.name], isOver(sender, known) {
-            return answerFormer(message, teller, known: known, from: address, into: &effects)
+        let index = table.index(of: sender.name)
+        if let index, isOver(sender, index) {
+            return answerFormer(message, teller, known: table.rows[index], from: address, into: &effects)
         }
-        if table[sender] == nil, message.rumors.contains(where: isVerdictOnMyself), outranks(teller) {
+        let isStranger = index.map { table.rows[$0].id != sender } ?? true
+        if isStranger, message.rumors.contains(where: isVerdictOnMyself), outranks(teller) {
             // A stranger that believes this node dead: it is the one that was away.
             if spendCourtesy() {
-                send(.gossip, to: address, first: [.dead(sender, Incarnation(0), by: own.id.name)], into: &effects)
+                send(.gossip, to: address, first: [.dead(sender, Incarnation(0), by: own.id.name, isProven: false)], into: &effects)
             }
             return
         }
-        let needsState = table.livingCount == 0 || awaitsWelcome && table[sender] == nil
+        let needsState = table.livingCount == 0 || awaitsWelcome && isStranger
         var corrections: [Rumor] = []
         for rumor in message.rumors.prefix(GossipMessage.maximumRumors) where isHeeded(rumor, of: message) {
             learn(rumor, from: teller, corrections: &corrections, at: now, into: &effects)
         }
         let isKnown = hear(message, at: now, into: &effects)
-        if !corrections.isEmpty, spendCourtesy() {
+        if case .ping(let sequence, own.id) = message.body {
+            let farewell = phase == .active ? [] : [ownRumor]
+            send(.ack(sequence: sequence, of: own.id), to: address, first: farewell + corrections, into: &effects)
+        } else if !corrections.isEmpty, spendCourtesy() {
             send(.gossip, to: address, first: corrections, into: &effects)
         }
         answer(message, from: address, isKnown: isKnown, needsState: needsState, at: now, into: &effects)
     }
 
     /// That generation cannot come back: not believed, save that it may know better (`Accusation.swift`).
-    func isOver(_ id: NodeID, _ known: MemberRecord) -> Bool {
-        id.generation < known.id.generation || id == known.id && !known.state.isLiving
+    /// - Parameter index: of the row of that name.
+    func isOver(_ id: NodeID, _ index: Int) -> Bool {
+        let known = table.rows[index].id.generation
+        return id.generation < known || id.generation == known && !table.rows[index].state.isLiving
     }
 
     /// What strangers and those who join say to the detriment of others does not count: they have been away.
     private func isHeeded(_ rumor: Rumor, of message: GossipMessage) -> Bool {
         if rumor.state == .alive || rumor.subject.name == own.id.name { return true }
-        return message.body != .join && table[message.sender] != nil
+        return message.body != .join
+            && table.index(of: message.sender.name).map { table.rows[$0].id == message.sender } ?? false
     }
 
     private mutating func answerFormer(
@@ -55,10 +63,11 @@ extension Membership {
 
     /// Takes load and view number from the header. Whether the sender is a living member.
     private mutating func hear(_ message: GossipMessage, at now: Instant, into effects: inout [Effect]) -> Bool {
-        guard let record = table[message.sender], record.state.isLiving else { return false }
-        table.hear(message.load, viewNumber: message.viewNumber, of: record.id.name, at: now)
-        if record.load != message.load || record.viewNumber != message.viewNumber {
-            effects.append(.loadChanged(record.id, message.load, viewNumber: message.viewNumber))
+        guard let index = table.index(of: message.sender.name), table.rows[index].id == message.sender,
+            table.rows[index].state.isLiving
+        else { return false }
+        if table.hear(message.load, viewNumber: message.viewNumber, of: index, at: now) {
+            effects.append(.loadChanged(message.sender, message.load, viewNumber: message.viewNumber))
         }
         return true
     }
@@ -68,13 +77,16 @@ extension Membership {
         into effects: inout [Effect]
     ) {
         switch message.body {
-        case .ping(let sequence, let target):
-            answerPing(sequence, target: target, from: address, into: &effects)
+        case .ping(_, let target):
+            // For another generation of this name.
+            if target.name == own.id.name, target != own.id, spendCourtesy() {
+                send(.gossip, to: address, first: [ownRumor], into: &effects)
+            }
         case .pingRequest(let sequence, let target, let targetAddress):
             relay(
                 sequence, target: target, at: targetAddress, origin: address, now: now, into: &effects)
         case .ack(let sequence, let member):
-            hearAck(sequence, of: member, from: message.sender, into: &effects)
+            hearAck(sequence, of: member, from: message.sender, at: now, into: &effects)
         case .nack(let sequence):
             hearNack(sequence, from: message.sender)
         case .join:
@@ -91,17 +103,6 @@ extension Membership {
         // Somebody whom this node does not know: each introduces itself to the other.
         if !isKnown, phase == .active, spendCourtesy() {
             send(.join, to: address, first: [ownRumor], into: &effects)
-        }
-    }
-
-    private mutating func answerPing(
-        _ sequence: UInt32, target: NodeID, from address: Address, into effects: inout [Effect]
-    ) {
-        if target == own.id {
-            let farewell = phase == .active ? [] : [ownRumor]
-            send(.ack(sequence: sequence, of: own.id), to: address, first: farewell, into: &effects)
-        } else if target.name == own.id.name, spendCourtesy() {
-            send(.gossip, to: address, first: [ownRumor], into: &effects)
         }
     }
 }

@@ -2,8 +2,9 @@ import Primitives
 
 /// Rumors that are still to be spread, those sent least often first, then the newest.
 ///
-/// A rumor replaces older ones about the same name; only suspicions of one generation and incarnation by different
-/// accusers stand side by side, since each confirms the others. After its limit of sendings a rumor is dropped.
+/// A rumor replaces older ones about the same name. Only suspicions of one generation and incarnation by different
+/// accusers stand side by side, since each confirms the others; and a proof beside the death that it bears out. After its
+/// limit of sendings a rumor is dropped.
 struct RumorQueue: Hashable, Sendable {
     private struct Entry: Hashable, Sendable {
         let rumor: Rumor
@@ -37,10 +38,12 @@ struct RumorQueue: Hashable, Sendable {
 
     private static func replaces(_ rumor: Rumor, _ old: Rumor) -> Bool {
         guard old.subject.name == rumor.subject.name else { return false }
-        guard case .suspect(let id, let incarnation, let accuser, _) = rumor,
-            case .suspect(id, incarnation, let other, _) = old
-        else { return true }
-        return accuser == other
+        switch (rumor, old) {
+        case (.suspect(let id, let incarnation, let accuser, _), .suspect(let other, let before, let first, _)):
+            return id != other || incarnation != before || accuser == first
+        case (.suspect(let id, _, _, _), .dead(let other, _, _, _)): return id != other
+        default: return true
+        }
     }
 
     /// Rumors that fit together in `budget` bytes, counted as sent once more.

@@ -8,7 +8,7 @@ extension Membership {
         public var period: Duration = .milliseconds(200)
         /// Members that are asked to ping one that did not answer (SWIM: k).
         public var indirectProbes = 3
-        /// Periods, times log10 of the members, that a suspect has at least (Lifeguard: alpha).
+        /// Paces, times log10 of the members, that a suspect has at least (Lifeguard: alpha).
         public var suspicionMultiplier = 4
         /// The longest suspicion over the shortest: how long a suspect has that nobody else suspects (Lifeguard: beta).
         public var suspicionSpread = 6
@@ -17,6 +17,13 @@ extension Membership {
         public var confirmations = 2
         /// Greatest factor by which poor local health stretches periods and timeouts (Lifeguard: S + 1).
         public var healthLevels = 8
+        /// Lifeguard (Dadgar, Phillips, Currey: "Lifeguard: Local Health Awareness for More Accurate Failure Detection",
+        /// 2017). Without it, for comparison only, this is SWIM as it was:
+        /// - the local health multiplier is always 1, and helpers send no nacks (section IV-A, LHA Probe);
+        /// - a suspicion lasts the shortest time from the start, whoever confirms it (section IV-B, LHA Suspicion, also
+        ///   called dogpile);
+        /// - nobody tells a suspect so: it has to hear it by gossip (section IV-C, Buddy System).
+        public var hasLifeguard = true
         /// Sendings of a rumor over the decimal digits of the number of members (SWIM: lambda).
         public var retransmitMultiplier = 4
         /// Members to which news goes at once, and in every period in which there is any.
@@ -29,18 +36,14 @@ extension Membership {
 
         public init() {}
 
-        /// Until others are asked to ping too. Two fifths of the period: the helpers' round trips and their nack have
-        /// to fit into the rest.
-        public var probeTimeout: Duration { period * 2 / 5 }
-
-        /// Until a helper says that it has no answer either: 80 % of the timeout (Lifeguard, section IV-A).
-        public var nackDelay: Duration { probeTimeout * 4 / 5 }
+        /// Without Lifeguard there is one level: health is always good.
+        var localHealthLevels: Int { hasLifeguard ? healthLevels : 1 }
 
         /// A tick that comes later than this after its deadline means that this process was not running.
         public var oversleep: Duration { period / 2 }
 
-        /// Between the sendings of a farewell.
-        public var leaveInterval: Duration { period / 4 }
+        /// Between the sendings of a farewell, and until urgent news is sent a second time.
+        public var urgentInterval: Duration { period / 4 }
 
         /// Before the next attempt to join, after `attempts` without success: doubling from one period.
         func joinDelay(attempts: Int) -> Duration {
@@ -48,11 +51,11 @@ extension Membership {
         }
 
         /// - Parameter members: living ones, this node included.
-        func confirmationsNeeded(members: Int) -> Int { max(0, min(confirmations, members - 2)) }
+        func confirmationsNeeded(members: Int) -> Int { hasLifeguard ? max(0, min(confirmations, members - 2)) : 0 }
 
-        /// alpha x max(1, log10 N) x period.
-        func shortestSuspicion(members: Int) -> Duration {
-            period * suspicionMultiplier * max(1, logarithm(Double(max(members, 1))) / logarithm(10))
+        /// alpha x max(1, log10 N) x pace.
+        func shortestSuspicion(members: Int, at pace: Pace) -> Duration {
+            pace.probe * suspicionMultiplier * max(1, logarithm(Double(max(members, 1))) / logarithm(10))
         }
 
         /// lambda x ceiling(log10(N + 1)).
@@ -68,6 +71,24 @@ extension Membership {
     }
 }
 
+/// How fast the protocol can go on the network at hand.
+struct Pace: Hashable, Sendable {
+    /// How long a probe takes, and the unit of a suspicion: the period, or five round trips where the network is too slow
+    /// for that (a probe needs three: its own ping's, and two on the way through a helper); at most ten periods.
+    let probe: Duration
+    /// Until others are asked to ping too. Two fifths of the probe: the helpers' round trips and their nack have to fit
+    /// into the rest.
+    let timeout: Duration
+    /// Until a helper says that it has no answer either: 80 % of the timeout (Lifeguard, section IV-A).
+    let nackDelay: Duration
+
+    init(_ settings: Membership.Settings, roundTrip: Duration) {
+        probe = min(max(settings.period, roundTrip * 5), settings.period * 10)
+        timeout = probe * 2 / 5
+        nackDelay = timeout * 4 / 5
+    }
+}
+
 /// Bounds of what the machine remembers, beside `Limits.members` for the living.
 enum MembershipLimits {
     /// Dead and left members remembered; the oldest is forgotten first.
@@ -76,6 +97,10 @@ enum MembershipLimits {
     static let rumors = 512
     /// Addresses to join by; the one given first is dropped first.
     static let seeds = 64
+    /// Members whose end somebody has seen and that is not proven yet; the oldest evidence is dropped first.
+    static let evidence = 64
+    /// Others who have proof: one is enough, two are heard of sooner.
+    static let witnesses = 2
     /// Probes under way: one per period, more after lost connections and proofs.
     static let probes = 32
     /// Pings on behalf of others; a request beyond that is answered by a nack.

@@ -7,14 +7,16 @@ import Primitives
 struct Suspicion: Hashable, Sendable {
     let subject: NodeID
     private(set) var startedAt: Instant
+    /// When the suspect is dead.
+    private(set) var deadline: Instant
     let shortest: Duration
     let longest: Duration
     /// K: confirmations that make it shortest. 0 in a cluster of two.
     let needed: Int
     /// The first accuser, then those who confirmed; at most `needed` + 1.
     private(set) var accusers: [NodeName]
-    /// Accusers that have proof; at most two matter.
-    private(set) var provers: [NodeName] = []
+    /// An accuser has proof.
+    var hasProof = false { didSet { deadline = startedAt + reprieve } }
 
     init(of subject: NodeID, at now: Instant, by accuser: NodeName, shortest: Duration, longest: Duration, needed: Int)
     {
@@ -24,30 +26,29 @@ struct Suspicion: Hashable, Sendable {
         self.longest = longest
         self.needed = needed
         accusers = [accuser]
+        deadline = now
+        deadline = startedAt + reprieve
     }
 
-    var confirmations: Int { min(needed, accusers.count - 1 + (provers.isEmpty ? 0 : 1)) }
+    var confirmations: Int { min(needed, accusers.count - 1 + (hasProof ? 1 : 0)) }
 
     /// Whether that is news, to be spread.
     mutating func confirm(by accuser: NodeName) -> Bool {
         guard accusers.count <= needed, !accusers.contains(accuser) else { return false }
         accusers.append(accuser)
+        deadline = startedAt + reprieve
         return true
     }
 
-    /// Whether that is news, to be spread.
-    mutating func prove(by accuser: NodeName) -> Bool {
-        guard provers.count < 2, !provers.contains(accuser) else { return false }
-        provers.append(accuser)
-        return true
-    }
-
-    var deadline: Instant {
-        guard needed > 0 else { return startedAt + shortest }
+    private var reprieve: Duration {
+        guard needed > 0 else { return shortest }
         let share = logarithm(Double(confirmations + 1)) / logarithm(Double(needed + 1))
-        return startedAt + max(shortest, longest - (longest - shortest) * share)
+        return max(shortest, longest - (longest - shortest) * share)
     }
 
     /// Time in which this process did not run does not count: the refutation may lie unread in the socket.
-    mutating func postpone(by gap: Duration) { startedAt += gap }
+    mutating func postpone(by gap: Duration) {
+        startedAt += gap
+        deadline += gap
+    }
 }

@@ -23,6 +23,10 @@ extension LocalQueue {
         _ specs: [TaskSpec], ids: [TaskID]?, _ done: @escaping @Sendable (Result<[AcceptedTask], OwnerRefusal>) -> Void
     ) {
         guard !isDraining, !owner.isPaused else { return done(.failure(.notAnOwner)) }
+        // What room there is belongs to the outcomes of what runs.
+        let (isDiskFull, isCongested) = node.colleagues.ledgers.onLoop { ($0.isFull, $0.isCongested) }
+        guard !isDiskFull else { return done(.failure(.diskFull)) }
+        guard !isCongested else { return done(.failure(.full)) }
         let submitted = Submitted()
         let request = request { [self] isCommitted in
             onLoop { queue in
@@ -59,6 +63,7 @@ extension LocalQueue {
             switch result {
             case .success(let tasks): reply(.accepted(tasks.map(\.id), holders: tasks.first?.holders ?? []))
             case .failure(.full): reply(.full)
+            case .failure(.diskFull): reply(.diskFull(folder: self.node.configuration.dataDirectory))
             case .failure(.notAnOwner): reply(.unavailable)
             // They may yet be adopted: without an answer the asker knows that nobody knows.
             case .failure(.unconfirmed): break
@@ -69,6 +74,16 @@ extension LocalQueue {
     /// Ids for tasks that another node's ledger is to accept.
     func idsFor(_ ledger: LedgerID, count: Int) -> [TaskID] {
         owner.makeIDs(for: ledger, count: count, microseconds: node.scheduler.microsecondsSince1970)
+    }
+
+    func forget(_ request: UInt64) { requests[request] = nil }
+
+    /// Without a majority, or while the disk hangs, nothing is committed: whoever waits is told, and may ask again later.
+    func giveUpRequests() {
+        while let first = deadlines.first, requests[first.request] == nil || first.at <= node.now {
+            deadlines.removeFirst()
+            requests.removeValue(forKey: first.request)?(false)
+        }
     }
 
     // MARK: Looking
@@ -135,10 +150,16 @@ extension LocalQueue {
             unwrittenResults: node.registry.storesResults ? UInt64(owner.unarchivedCount) : 0,
             isRegistryConnected: node.colleagues.archive.onLoop { $0.isConnected },
             ledgers: served,
-            closed: closed,
             queues: owner.depth().prefix(Limits.reportedQueues).map { depth in
                 PeerStatus.Queue(name: depth.queue, counts: depth.counts.map { UInt64(max(0, $0)) })
-            }, takeovers: takeovers)
+            }, takeovers: takeovers, disk: disk, standing: standing)
+    }
+
+    private var disk: PeerStatus.Disk {
+        let status = node.colleagues.ledgers.onLoop { $0.status }
+        return PeerStatus.Disk(
+            journalBytes: UInt64(status.bytesOnDisk), isFull: status.isFull, sync: node.configuration.sync.setting,
+            sinceSync: status.lastSync.map { node.now - $0 }, worstSync: status.worstSync)
     }
 
     /// What this node still serves, and how much of it has no outcome.
@@ -157,4 +178,6 @@ private final class Decision: @unchecked Sendable { var value = CancelDecision.u
 extension Limits {
     /// How long an outcome that is about to be committed is waited for before it is told.
     static let commitPatience = Duration.seconds(2)
+    /// How long a request waits for its commit: a backup that does not answer is replaced long before.
+    static let commitDeadline = Duration.seconds(10)
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import EventLoop
 import Membership
 import Peers
@@ -27,7 +28,8 @@ actor LocalQueue {
     private var upkeepCount = 0
 
     /// What waits for a commit.
-    private var requests: [UInt64: (Bool) -> Void] = [:]
+    var requests: [UInt64: (Bool) -> Void] = [:]
+    var deadlines: Deque<(request: UInt64, at: Instant)> = []
     private var lastRequest: UInt64 = 0
     /// Who waits for a task's end.
     private var waiters: [TaskID: [UInt64: Waiter]] = [:]
@@ -40,11 +42,10 @@ actor LocalQueue {
     /// Effects that were caused by an event and wait for the turn.
     var effects: [OwnerEffect] = []
 
-    /// Ledgers that ended with this node's last process, and what was open in them.
-    let closed: [PeerStatus.Ledger]
+    /// How far the ledgers had come when the journal was last asked to say that it holds them.
+    private var marked: [DurabilityMark] = []
 
-    init(_ node: NodeContext, closed: [PeerStatus.Ledger], seed: UInt64) {
-        self.closed = closed
+    init(_ node: NodeContext, seed: UInt64) {
         self.node = node
         owner = TaskOwner(
             me: node.identity,
@@ -58,6 +59,7 @@ actor LocalQueue {
     func start() { lookAfter() }
 
     func stop() {
+        writeDown()
         isStopped = true
         alarm?.cancel()
         upkeep?.cancel()
@@ -80,6 +82,8 @@ actor LocalQueue {
         owner.slotsFree(node.colleagues.workers.onLoop { $0.freeSlots })
         owner.startReady(at: node.now, timestamp: node.timestamp, into: &effects)
         serveThieves()
+        // The disk and the backups work at the same time.
+        writeDown()
         owner.flush(isLinked: { node.isLinked($0) }, into: &effects)
         owner.collect(into: &effects)
         // Commits without backups, and what they led to, are seen at once.
@@ -87,11 +91,30 @@ actor LocalQueue {
             let batch = effects
             effects = []
             carryOut(batch)
+            writeDown()
             owner.flush(isLinked: { node.isLinked($0) }, into: &effects)
             owner.collect(into: &effects)
         }
         setAlarm()
         node.colleagues.workers.onLoop { $0.turn() }
+    }
+
+    /// Hands what is new to the journal. Before anybody else may write about the same ledgers.
+    func writeDown() {
+        let records = owner.takeUnwritten()
+        let ledgers = node.colleagues.ledgers
+        if !records.isEmpty { ledgers.onLoop { $0.write(records) } }
+        let marks = owner.awaitingDurability
+        guard !marks.isEmpty, marks != marked else { return }
+        marked = marks
+        ledgers.onLoop { ledgers in
+            ledgers.whenDurable { [self] in
+                onLoop {
+                    $0.owner.madeDurable(marks)
+                    $0.turn()
+                }
+            }
+        }
     }
 
     private func serveThieves() {
@@ -143,6 +166,7 @@ actor LocalQueue {
             keepDeposed()
             for (holder, attempts) in owner.doubts() { askHolds(attempts, of: holder) }
         }
+        giveUpRequests()
         upkeepCount += 1
         if upkeepCount.isMultiple(of: 600) { owner.dropExpiredOutcomes(wallClock: node.timestamp) }
         tellLoad()
@@ -165,6 +189,8 @@ actor LocalQueue {
 
     /// A ledger's only copy here must not wait for the end of the turn: the next view may give it back.
     private func keepDeposed() {
+        guard effects.contains(where: { if case .deposed = $0 { true } else { false } }) else { return }
+        writeDown()
         for case .deposed(let copy) in effects { node.colleagues.replicas.onLoop { $0.deposed(copy) } }
         effects.removeAll { if case .deposed = $0 { true } else { false } }
     }
@@ -397,14 +423,14 @@ actor LocalQueue {
 
     // MARK: Waiting
 
-    /// `done` is called once what was appended under the request's number is committed (true), or cannot be any more here.
+    /// `done` is called once what was appended under the request's number is committed (true), cannot be any more here, or
+    /// still is not after `Limits.commitDeadline`.
     func request(_ done: @escaping (Bool) -> Void) -> UInt64 {
         lastRequest += 1
         requests[lastRequest] = done
+        deadlines.append((lastRequest, node.now + Limits.commitDeadline))
         return lastRequest
     }
-
-    func forget(_ request: UInt64) { requests[request] = nil }
 
     func wait(for id: TaskID, atMost limit: Duration, _ done: @escaping @Sendable (TaskRecord?) -> Void) {
         lastRequest += 1
@@ -447,11 +473,13 @@ actor LocalQueue {
         turn()
     }
 
-    func offered(_ request: OfferRequest) -> Bool {
-        guard owner.term(of: request.ledger) != nil else { return false }
-        owner.adopt(request.tail, into: request.ledger, timestamp: node.timestamp, effects: &effects)
+    /// `reply` is called with true once what was adopted is committed: the copy that offers it may be the last one.
+    func offered(_ request: OfferRequest, _ reply: @escaping @Sendable (Bool) -> Void) {
+        guard owner.term(of: request.ledger) != nil else { return reply(false) }
+        let number = self.request { reply($0) }
+        owner.adopt(
+            request.tail, into: request.ledger, request: number, timestamp: node.timestamp, effects: &effects)
         turn()
-        return true
     }
 
     func archived(_ ids: [TaskID]) {

@@ -1,3 +1,4 @@
+public import Journal
 public import Primitives
 
 /// What a node is told before it starts. All of it has been checked.
@@ -21,10 +22,24 @@ public struct NodeConfiguration: Sendable {
     public var maxQueued: Int
     /// How many nodes hold each task; of the node that founds the cluster.
     public var copies: UInt8
+    /// When an entry of the journal counts as durable.
+    public var sync: SyncPolicy
+    /// What a node does that has lost the other half of a cluster of two, and knows of no tie-breaker.
+    public var onSplit: SplitPolicy
+    /// When the next segment of the journal begins.
+    public var journalSegmentBytes = 64 << 20
+
+    public enum SplitPolicy: String, Sendable, CaseIterable {
+        /// Goes on alone if the other process is proven to be gone.
+        case survive
+        /// Waits for the other in any case.
+        case stop
+    }
 
     public init(
         name: NodeName, cluster: String, http: Address, peer: Address, gossip: Address, advertise: String,
-        dataDirectory: String, workDirectory: String, seeds: [Address], slots: Int, maxQueued: Int, copies: UInt8 = 2
+        dataDirectory: String, workDirectory: String, seeds: [Address], slots: Int, maxQueued: Int, copies: UInt8 = 2,
+        sync: SyncPolicy = .always, onSplit: SplitPolicy = .survive
     ) {
         self.name = name
         self.cluster = cluster
@@ -38,5 +53,7 @@ public struct NodeConfiguration: Sendable {
         self.slots = slots
         self.maxQueued = maxQueued
         self.copies = copies
+        self.sync = sync
+        self.onSplit = onSplit
     }
 }

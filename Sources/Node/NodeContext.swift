@@ -1,25 +1,10 @@
 import EventLoop
+import Journal
 import Logging
 import Peers
 import Primitives
 import Registry
 import Synchronization
-
-/// Sends datagrams: a UDP socket, or a simulated network.
-protocol DatagramChannel: AnyObject, Sendable {
-    func send(_ bytes: [UInt8], to address: Address)
-    func close()
-}
-
-extension UDPSocket: DatagramChannel {}
-
-/// Replaces small files durably: the disk, or a simulated one.
-protocol DurableStore: AnyObject, Sendable {
-    func replaceFile(
-        _ path: String, with bytes: [UInt8], completion: @escaping @Sendable (Result<Void, SystemError>) -> Void)
-}
-
-extension FileStore: DurableStore {}
 
 /// What the actors of a node share. All of them run on `scheduler`.
 final class NodeContext: Sendable {
@@ -27,7 +12,11 @@ final class NodeContext: Sendable {
     let scheduler: any Scheduler
     let transport: any PeerTransport
     let registry: any Registry
-    let files: any DurableStore
+    let volume: any Volume
+    /// When the loop last turned. From any thread.
+    let lastTurn: @Sendable () -> Instant
+    /// Where handlers run; nil: Swift's global pool.
+    let handlerExecutor: (any TaskExecutor)?
     let logger: Logger
     let profile: MemberProfile
 
@@ -41,15 +30,17 @@ final class NodeContext: Sendable {
     private let shared: Mutex<Shared>
 
     init(
-        configuration: NodeConfiguration, identity: NodeID, profile: MemberProfile, scheduler: any Scheduler,
-        transport: any PeerTransport, registry: any Registry, files: any DurableStore, logger: Logger
+        configuration: NodeConfiguration, identity: NodeID, profile: MemberProfile, platform: NodePlatform,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.profile = profile
-        self.scheduler = scheduler
-        self.transport = transport
-        self.registry = registry
-        self.files = files
+        scheduler = platform.scheduler
+        transport = platform.transport
+        registry = platform.registry
+        volume = platform.volume
+        lastTurn = platform.lastTurn
+        handlerExecutor = platform.handlerExecutor
         self.logger = logger
         shared = Mutex(Shared(identity: identity))
     }
@@ -100,9 +91,10 @@ struct Colleagues: Sendable {
     let views: ViewKeeper
     let queue: LocalQueue
     let replicas: Replicas
+    let ledgers: LedgerKeeper
     let workers: WorkerPool
     let archive: ResultArchive
-    let node: Node
+    let node: NodeCore
 }
 
 extension Actor {

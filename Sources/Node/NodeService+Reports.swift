@@ -8,7 +8,7 @@ import Wire
 
 /// Reports of the whole cluster, put together from what every node says of itself.
 extension NodeService {
-    private struct Everybody: Sendable {
+    struct Everybody: Sendable {
         var answers: [NodeName: PeerStatus]
         var missing: [NodeName]
         var view: View?
@@ -20,14 +20,15 @@ extension NodeService {
         var (answers, missing) = await askAll(Frame(.status, at: node.now), within: Limits.statusPatience) {
             reader throws(WireError) in try reader.peerStatus()
         }
+        let view = await actors.views.view
+        missing = incomplete(missing, view, answered: Set(answers.keys))
         answers[node.name] = mine
-        return Everybody(
-            answers: answers, missing: missing, view: await actors.views.view, members: await actors.membership.members)
+        return Everybody(answers: answers, missing: missing, view: view, members: await actors.membership.members)
     }
 
     func workers() async -> [NodeWorkers] {
         let all = await everybody()
-        return (all.answers.keys.sorted() + all.missing).sorted().map { name in
+        return Set(all.answers.keys).union(all.missing).sorted().map { name in
             guard let status = all.answers[name] else {
                 return NodeWorkers(node: name, isReachable: false, slots: [], taskTypes: [])
             }
@@ -82,18 +83,16 @@ extension NodeService {
         let ledgers = (view?.ledgers ?? []).map { ledger in
             ClusterReport.LedgerReport(
                 id: ledger.id, term: ledger.term, primary: ledger.primary.name, backups: ledger.backups.map(\.name),
-                isAvailable: isAvailable(ledger, view),
+                founder: ledger.founder.name, isAvailable: isAvailable(ledger, view),
                 isFullyReplicated: ledger.replicas.count >= Int(view?.settings.copies ?? 1),
                 openTasks: all.answers[ledger.primary.name]?.ledgers.first { $0.id == ledger.id }?.open)
         }
         let takeovers = Set(all.answers.values.flatMap(\.takeovers)).sorted {
             ($0.at, $0.ledger, $0.term) < ($1.at, $1.ledger, $1.term)
         }
-        let closed = all.answers.values.flatMap(\.closed)
         let losses = (view?.losses ?? []).map { loss in
-            ClusterReport.Loss(
-                ledger: loss.ledger, primary: loss.primary, view: loss.view,
-                tasks: closed.first { $0.id == loss.ledger }?.open)
+            // With every copy of it, the number of its tasks is gone.
+            ClusterReport.Loss(ledger: loss.ledger, primary: loss.primary, view: loss.view, tasks: nil)
         }
         let members = all.members.map { report($0, all) }
         return ClusterReport(
@@ -127,40 +126,13 @@ extension NodeService {
             viewNumber: status?.viewNumber, viewDigest: status?.viewDigest,
             isVoter: all.view?.voters.contains { $0.name == record.id.name } ?? false,
             dataAge: status != nil ? .zero : record.heardAt.map { now - $0 } ?? (now - record.since),
-            isRegistryConnected: status?.isRegistryConnected, unwrittenResults: status?.unwrittenResults)
-    }
-
-    private func warnings(
-        _ all: Everybody, _ ledgers: [ClusterReport.LedgerReport], _ members: [ClusterReport.MemberReport]
-    ) -> [String] {
-        var warnings: [String] = []
-        guard let view = all.view else { return ["\(node.name) is not a member of a cluster yet"] }
-        for ledger in ledgers where !ledger.isAvailable {
-            warnings.append(
-                "\(ledger.id) of \(ledger.primary) is unavailable: none of the nodes with a copy is a member now")
-        }
-        let thin = ledgers.filter { $0.isAvailable && !$0.isFullyReplicated }
-        if !thin.isEmpty {
-            let living = members.count { $0.state == .alive }
-            warnings.append(
-                "tasks of \(Set(thin.map(\.primary)).sorted().map(\.rawValue).joined(separator: ", ")) have fewer than "
-                    + "\(view.settings.copies) copies"
-                    + (living < Int(view.settings.copies) ? ": start another node" : ": another copy is being made"))
-        }
-        let disconnected = all.answers.filter { $0.value.isRegistryConnected == false }.keys.sorted()
-        if !disconnected.isEmpty {
-            warnings.append(
-                "\(disconnected.map(\.rawValue).joined(separator: ", ")) cannot reach the registry: results wait in the ledgers"
-            )
-        }
-        let voters = view.voters.filter { voter in members.contains { $0.name == voter.name && $0.state == .alive } }
-        if voters.count < view.majority {
-            warnings.append("only \(voters.count) of \(view.voters.count) voters live: no view can change")
-        }
-        for member in members where member.state == .suspect {
-            warnings.append("\(member.name) does not answer: it may be gone, or slow")
-        }
-        return warnings
+            isRegistryConnected: status?.isRegistryConnected, unwrittenResults: status?.unwrittenResults,
+            disk: status.map {
+                ClusterReport.Disk(
+                    journalBytes: $0.disk.journalBytes, isFull: $0.disk.isFull, sync: $0.disk.sync,
+                    sinceSync: $0.disk.sinceSync, worstSync: $0.disk.worstSync)
+            }, mayStart: status?.standing.mayStart, reachesMajority: status?.standing.reachesMajority,
+            unreadiness: status?.standing.unreadiness)
     }
 }
 

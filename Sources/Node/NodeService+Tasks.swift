@@ -34,47 +34,62 @@ extension NodeService {
     private func find(_ id: TaskID, wait: Duration) async -> TaskLookup {
         let view = await actors.views.view
         var asked: Set<NodeName> = []
-        var problems: [String] = []
-        for ledger in view?.ledgers.filter({ TaskID.tag(of: $0.id) == id.ledgerTag }) ?? [] {
-            let name = ledger.primary.name
-            guard asked.insert(name).inserted else { continue }
+        var problems: [NodeName: String] = [:]
+        func ask(_ name: NodeName, wait: Duration) async -> TaskSnapshot? {
+            asked.insert(name)
             switch await lookup(id, at: name, wait: wait) {
             case .success(.found(let record)):
-                return .found(TaskSnapshot(record, owner: name, at: node.now, timestamp: node.timestamp))
+                return TaskSnapshot(record, owner: name, at: node.now, timestamp: node.timestamp)
             case .success(.unknown(let number)):
-                if number != view?.number { problems.append("\(name) is changing its view") }
-            case .failure(let error): problems.append("\(name), which owns \(ledger.id), does not answer (\(error))")
+                if number != view?.number { problems[name] = "\(name) is changing its view" }
+            case .failure(let error): problems[name] = "\(name) does not answer (\(error))"
             }
+            return nil
         }
-        let others = ([node.name] + node.peers.keys.sorted()).filter { !asked.contains($0) }
-        for name in others {
-            switch await lookup(id, at: name, wait: .zero) {
-            case .success(.found(let record)):
-                return .found(TaskSnapshot(record, owner: name, at: node.now, timestamp: node.timestamp))
-            case .success(.unknown(let number)):
-                if number != view?.number { problems.append("\(name) is changing its view") }
-            case .failure(let error): problems.append("\(name) does not answer (\(error))")
-            }
+        for ledger in view?.ledgers.filter({ TaskID.tag(of: $0.id) == id.ledgerTag }) ?? []
+        where !asked.contains(ledger.primary.name) {
+            if let found = await ask(ledger.primary.name, wait: wait) { return .found(found) }
+        }
+        // Gossip may have given up somebody whom the view still names as an owner: that one is not forgotten, but missing.
+        let others = Set([node.name] + node.peers.keys + (view?.ledgers.map(\.primary.name) ?? []))
+        for name in others.subtracting(asked).sorted() {
+            if let found = await ask(name, wait: .zero) { return .found(found) }
         }
         return await archived(id, view, problems)
     }
 
     /// No ledger that can be asked has it.
-    private func archived(_ id: TaskID, _ view: View?, _ problems: [String]) async -> TaskLookup {
+    private func archived(_ id: TaskID, _ view: View?, _ problems: [NodeName: String]) async -> TaskLookup {
         switch await actors.archive.read(id) {
         case .success(let document?): return .archived(document)
         case .success(nil): break
         case .failure(let error): return .unavailable("the registry, which may have it, does not answer: \(error)")
         }
-        if view == nil { return .unavailable("\(node.name) is not a member of a cluster yet") }
-        for ledger in view?.ledgers ?? [] where !isAvailable(ledger, view) {
-            return .unavailable("\(ledger.id), of which no living node has a copy that counts, may have it")
+        // Only who is up to date may say that there is no such task.
+        if let reason = await actors.queue.ignorance { return .unavailable(reason) }
+        let away = (view?.ledgers ?? []).filter { !isAvailable($0, view) }
+        if !away.isEmpty {
+            let ledgers = away.map { ledger in
+                "that of \(ledger.founder.name) (copies: \(ledger.replicas.map(\.name.rawValue).joined(separator: ", ")))"
+            }
+            return .unavailable(
+                "no copy of \(away.count == 1 ? "a ledger" : "some ledgers") is here: \(ledgers.joined(separator: "; ")). If the "
+                    + "task is in it, it waits there, and is found again when one of these nodes comes back with its disk")
         }
-        return problems.isEmpty ? .unknown : .unavailable(problems.joined(separator: "; "))
+        return problems.isEmpty
+            ? .unknown : .unavailable(problems.sorted { $0.key < $1.key }.map(\.value).joined(separator: "; "))
     }
 
     func isAvailable(_ ledger: LedgerAssignment, _ view: View?) -> Bool {
         view?.member(ledger.primary.name)?.replica == ledger.primary
+    }
+
+    /// Whose tasks are missing from what was put together: who did not answer, and who owned a ledger that nobody serves.
+    func incomplete(_ missing: [NodeName], _ view: View?, answered: Set<NodeName>) -> [NodeName] {
+        let owners = (view?.ledgers ?? []).filter { ledger in
+            !isAvailable(ledger, view) || ledger.primary.name != node.name && !answered.contains(ledger.primary.name)
+        }.map(\.primary.name)
+        return Set(missing + owners).sorted()
     }
 
     private func lookup(_ id: TaskID, at name: NodeName, wait: Duration) async -> Result<LookupReply, PeerError> {
@@ -125,7 +140,8 @@ extension NodeService {
         let page = found.prefix(query.limit)
         return TaskPage(
             tasks: page.map { TaskSnapshot($0.record, owner: $0.owner, at: node.now, timestamp: node.timestamp) },
-            next: found.count > query.limit ? page.last?.record.id : nil, missing: missing)
+            next: found.count > query.limit ? page.last?.record.id : nil,
+            missing: incomplete(missing, await actors.views.view, answered: Set(answers.keys)))
     }
 
     func cancel(_ id: TaskID) async -> CancelOutcome {

@@ -13,27 +13,64 @@ actor Replicas {
     private var replicas: [LedgerID: Replica] = [:]
     /// Copies of ledgers that this node was primary of: what only they may hold is offered to the new primary.
     private var offers: Set<LedgerID> = []
+    /// Up to where the tail was offered to the present primary.
+    private var offeredUpTo: [LedgerID: UInt64] = [:]
     private var view: View?
 
-    init(_ node: NodeContext) { self.node = node }
+    /// - Parameter recovered: what the journal held. This node may have been primary of some: what only it may hold is
+    ///   offered, as after a takeover.
+    init(_ node: NodeContext, recovered: [LedgerCopy]) {
+        self.node = node
+        for copy in recovered {
+            replicas[copy.id] = Replica(recovered: copy)
+            offers.insert(copy.id)
+        }
+    }
 
-    var openCounts: [LedgerID: Int] { replicas.mapValues { $0.copy.state.openCount } }
+    var ledgers: [LedgerID] { replicas.keys.sorted() }
+    var copies: [LedgerCopy] { ledgers.compactMap { replicas[$0]?.copy } }
+    func copy(of id: LedgerID) -> LedgerCopy? { replicas[id]?.copy }
+    /// About how many bytes the copies take.
+    var liveCost: Int { replicas.values.reduce(0) { $0 + $1.copy.state.cost } }
+    /// A primary is sending a whole copy.
+    var isReceiving: Bool { replicas.values.contains(where: \.isReceiving) }
+
+    private func write(_ records: [JournalRecord]) {
+        if !records.isEmpty { node.colleagues.ledgers.onLoop { $0.write(records) } }
+    }
 
     // MARK: Requests of primaries
 
-    func handle(_ request: AppendRequest) -> ReplicaReply {
-        replica(request.ledger, asked: request.term) { $0.handle(request) }
+    /// `reply` is called once what it says is durable.
+    func handle(_ request: AppendRequest, _ reply: @escaping @Sendable (ReplicaReply) -> Void) {
+        // A disk that does not keep up: silence, so that the primary looks for another backup.
+        guard !node.colleagues.ledgers.onLoop({ $0.isCongested }) else { return }
+        let answer = replica(request.ledger, asked: request.term) { $0.handle(request, into: &$1) }
+        // It has what the primary has, which counts on it from now on: there is nothing to offer, and nothing to be dropped.
+        if case .held = answer { offers.remove(request.ledger) }
+        whenDurable(answer, reply)
     }
 
-    func handle(_ request: CopyRequest) -> ReplicaReply {
-        let reply = replica(request.ledger, asked: request.term) { $0.handle(request) }
-        if case .held = reply { offers.remove(request.ledger) }
-        return reply
+    func handle(_ request: CopyRequest, _ reply: @escaping @Sendable (ReplicaReply) -> Void) {
+        guard !node.colleagues.ledgers.onLoop({ $0.isCongested }) else { return }
+        let answer = replica(request.ledger, asked: request.term) { $0.handle(request, into: &$1) }
+        if case .held = answer { offers.remove(request.ledger) }
+        whenDurable(answer, reply)
+    }
+
+    private func whenDurable(_ answer: ReplicaReply, _ reply: @escaping @Sendable (ReplicaReply) -> Void) {
+        switch answer {
+        case .held, .sealed, .mismatch:
+            node.colleagues.ledgers.onLoop { $0.whenDurable { reply(answer) } }
+        case .copying:
+            // Nothing counts before the last part: the primary may go on sending.
+            reply(answer)
+        }
     }
 
     /// - Parameter term: of who asks.
     private func replica(
-        _ id: LedgerID, asked term: Term, _ change: (inout Replica) -> ReplicaReply
+        _ id: LedgerID, asked term: Term, _ change: (inout Replica, inout [JournalRecord]) -> ReplicaReply
     ) -> ReplicaReply {
         // The primary of a ledger does not follow another one: a view makes it step down first.
         if let own = node.colleagues.queue.onLoop({ $0.term(of: id) }) { return .sealed(own) }
@@ -42,11 +79,18 @@ actor Replicas {
         // A copy that begins here is bound by the view like one that was there when it was installed: a late primary must
         // not commit by it.
         // In place: a second reference would copy the whole ledger at every append.
+        var records: [JournalRecord] = []
+        defer { write(records) }
         if replicas[id] == nil {
             replicas[id] = Replica(id: id)
-            if let ledger = view?.ledger(id) { replicas[id]?.seal(ledger.term) }
+            if let ledger = view?.ledger(id) { replicas[id]?.seal(ledger.term, into: &records) }
         }
-        return change(&replicas[id, default: Replica(id: id)])
+        return change(&replicas[id, default: Replica(id: id)], &records)
+    }
+
+    private func drop(_ id: LedgerID) {
+        offers.remove(id)
+        if replicas.removeValue(forKey: id) != nil { write([.dropped(id)]) }
     }
 
     // MARK: Views
@@ -54,14 +98,17 @@ actor Replicas {
     /// Seals what the view gives a higher term, and forgets what it does not list any more once it was offered.
     func install(_ view: View) {
         self.view = view
+        var records: [JournalRecord] = []
         for id in replicas.keys.sorted() {
             if let ledger = view.ledger(id) {
-                replicas[id]?.seal(ledger.term)
+                replicas[id]?.seal(ledger.term, into: &records)
             } else if id < view.nextLedger {
-                replicas[id] = nil
-                offers.remove(id)
+                drop(id)
             }
         }
+        write(records)
+        // A new primary may not have adopted what the old one took.
+        offeredUpTo.removeAll()
         for id in offers.sorted() { offer(id) }
         dropUnlisted(view)
     }
@@ -75,7 +122,7 @@ actor Replicas {
             // A learner in transit is not listed yet: its primary may count on what it was told in this term.
             // Or in a later one, if this view is late.
             if let replica = replicas[id], replica.followed >= ledger.term { continue }
-            replicas[id] = nil
+            drop(id)
         }
     }
 
@@ -102,31 +149,26 @@ actor Replicas {
             offers.remove(id)
             return
         }
-        let tail = replica.tail(after: 0)
-        guard !tail.entries.isEmpty else {
-            offers.remove(id)
-            replicas[id] = nil
-            return
-        }
+        let tail = replica.tail(after: offeredUpTo[id] ?? 0)
+        guard let end = tail.entries.last?.place.sequence else { return drop(id) }
         guard let primary = node.peers[ledger.primary.name] else { return again(id) }
         let request = OfferRequest(ledger: id, tail: tail.entries)
         node.transport.request(
             Frame(.offer, at: node.now) { $0.offerRequest(request) }, to: primary, within: .seconds(2)
         ) { [self] result in
-            onLoop { $0.offered(id, isWhole: tail.isWhole, result) }
+            onLoop { $0.offered(id, upTo: end, isWhole: tail.isWhole, result) }
         }
     }
 
-    private func offered(_ id: LedgerID, isWhole: Bool, _ result: Result<Frame, PeerError>) {
+    /// A long tail takes several rounds.
+    private func offered(_ id: LedgerID, upTo end: UInt64, isWhole: Bool, _ result: Result<Frame, PeerError>) {
         guard offers.contains(id) else { return }
-        if case .success(let frame) = result, frame.body == [1] {
-            if !isWhole {
-                node.logger.warning("only a part of a lost ledger's tail was offered", metadata: ["ledger": "\(id)"])
-            }
-            offers.remove(id)
-            replicas[id] = nil
+        guard case .success(let frame) = result, frame.body == [1] else { return again(id) }
+        if isWhole {
+            drop(id)
         } else {
-            again(id)
+            offeredUpTo[id] = end
+            offer(id)
         }
     }
 

@@ -28,12 +28,18 @@ final class Switchboard: PeerDelegate {
         switch tag {
         case .append:
             let request = try frame.read(at: now) { reader throws(WireError) in try reader.appendRequest() }
-            let answer = actors.replicas.onLoop { $0.handle(request) }
-            reply(Frame(.append, at: now) { $0.replicaReply(answer) })
+            actors.replicas.onLoop { replicas in
+                replicas.handle(request) { [node] answer in
+                    reply(Frame(.append, at: node.now) { $0.replicaReply(answer) })
+                }
+            }
         case .copy:
             let request = try frame.read(at: now) { reader throws(WireError) in try reader.copyRequest() }
-            let answer = actors.replicas.onLoop { $0.handle(request) }
-            reply(Frame(.copy, at: now) { $0.replicaReply(answer) })
+            actors.replicas.onLoop { replicas in
+                replicas.handle(request) { [node] answer in
+                    reply(Frame(.copy, at: node.now) { $0.replicaReply(answer) })
+                }
+            }
         case .positions:
             let ledgers = try frame.read(at: now) { reader throws(WireError) in
                 try reader.array(upTo: Limits.ledgers, "ledgers") { reader throws(WireError) in try reader.ledgerID() }
@@ -42,8 +48,11 @@ final class Switchboard: PeerDelegate {
             reply(Frame(.positions, at: now) { $0.array(positions) { $0.replicaPosition($1) } })
         case .offer:
             let offer = try frame.read(at: now) { reader throws(WireError) in try reader.offerRequest() }
-            let isAdopted = actors.queue.onLoop { $0.offered(offer) }
-            reply(Frame(.offer, at: now) { $0.bool(isAdopted) })
+            actors.queue.onLoop { queue in
+                queue.offered(offer) { [node] isAdopted in
+                    reply(Frame(.offer, at: node.now) { $0.bool(isAdopted) })
+                }
+            }
         case .grant:
             let (load, assignments) = try frame.read(at: now) { reader throws(WireError) in
                 (

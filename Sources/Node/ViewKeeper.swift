@@ -16,7 +16,6 @@ actor ViewKeeper {
     nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
 
     private var agreement: ViewAgreement
-    private let viewPath: String
     private var timer: (any ScheduledAction)?
     private var isStopped = false
 
@@ -31,9 +30,8 @@ actor ViewKeeper {
     private var epoch = 0
     private var random: SeededGenerator
 
-    init(_ node: NodeContext, record: VoterRecord, viewPath: String, seed: UInt64) {
+    init(_ node: NodeContext, record: VoterRecord, seed: UInt64) {
         self.node = node
-        self.viewPath = viewPath
         random = SeededGenerator(seed: seed)
         installedAt = node.now
         agreement = ViewAgreement(
@@ -64,11 +62,10 @@ actor ViewKeeper {
             record.state == .alive && !record.load.isDraining && view.member(record.id) != nil
                 && record.id.name != node.name
         }
-        let queue = node.colleagues.queue
-        let isPrimary = view.ledgers.contains { ledger in
-            // With nothing in it, or nobody who could hold it, there is nothing to hand over.
-            ledger.primary.name == node.name
-                && (!ledger.backups.isEmpty || queue.onLoop { $0.owner.openCount(of: ledger.id) } ?? 0 > 0)
+        // An empty one, too: if its only replica left it behind it would be unavailable for ever. A voter that has not heard of
+        // the drain yet gives this node a new one as soon as the old one is handed over.
+        let isPrimary = view.ledgers.contains {
+            $0.primary == StoreHolder(name: node.name, store: node.profile.store)
         }
         let isBackup = view.ledgers.contains { $0.backups.contains { $0.name == node.name } }
         return others > 0 && isPrimary || others >= Int(view.settings.copies) && (isBackup || isPrimary)
@@ -114,7 +111,7 @@ actor ViewKeeper {
     private func carryOut(_ effect: ViewAgreement.Effect) {
         switch effect {
         case .persist(let record, let ticket):
-            node.files.replaceFile(viewPath, with: record.fileBytes()) { [self, epoch] result in
+            node.volume.replace(StoredNode.viewFile, with: record.fileBytes()) { [self, epoch] result in
                 onLoop { if $0.epoch == epoch { $0.persisted(ticket, result) } }
             }
         case .send(let message, let name, let address):
@@ -124,6 +121,11 @@ actor ViewKeeper {
         case .confirmed:
             node.logger.info("view confirmed", metadata: ["view": "\(view?.number ?? 0)"])
             node.colleagues.queue.onLoop { $0.standingChanged() }
+        case .warm:
+            reconsider()
+        case .claim:
+            // The tie-breaker comes with the rest of the two-node rules.
+            break
         case .refused(let refusal, let name):
             node.logger.warning("view message refused", metadata: ["from": "\(name)", "reason": "\(refusal)"])
         }
@@ -172,7 +174,9 @@ actor ViewKeeper {
         handle(
             .peers(
                 members.map {
-                    ViewAgreement.Peer(name: $0.id.name, address: $0.profile.peer, isAlive: $0.state.isLiving)
+                    ViewAgreement.Peer(
+                        id: $0.id, disk: $0.profile.disk, address: $0.profile.peer, isAlive: $0.state.isLiving,
+                        isExitProven: $0.isExitProven)
                 }))
         link(members)
         reconsider()
@@ -333,7 +337,7 @@ actor ViewKeeper {
         var record = agreement.record
         record.generation = record.nextGeneration(
             millisecondsSince1970: node.scheduler.microsecondsSince1970 / 1000)
-        node.files.replaceFile(viewPath, with: record.fileBytes()) { [self, generation = record.generation] result in
+        node.volume.replace(StoredNode.viewFile, with: record.fileBytes()) { [self, generation = record.generation] result in
             onLoop { $0.resume(as: generation, result) }
         }
     }

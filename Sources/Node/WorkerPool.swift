@@ -157,7 +157,7 @@ actor WorkerPool {
             id: assignment.id, payload: assignment.spec.payload, token: assignment.token,
             workDirectory: node.configuration.workDirectory, node: node.name)
         let scheduler = node.scheduler
-        let task = Task.detached { [self] in
+        let task = Task.detached(executorPreference: node.handlerExecutor) { [self] in
             let outcome = await Self.outcome(of: handler, input)
             scheduler.execute { self.onLoop { $0.ended(attempt, outcome) } }
         }

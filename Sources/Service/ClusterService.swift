@@ -32,6 +32,11 @@ public protocol ClusterService: Sendable {
     /// Nil if the node takes submissions, else why it does not.
     func unreadiness() async -> String?
 
+    /// What is missing, and what it would cost to go on without it; nil: this node knows of no cluster yet.
+    func recovery() async -> RecoveryReport?
+    /// Goes on without the voters and the copies that are missing: an operator says that they will not come back.
+    func recover() async -> RecoveryOutcome
+
     /// Takes no new work, finishes or hands over what it has. With `leave`, the process ends after that.
     func drain(leave: Bool) async
 }
@@ -77,12 +82,26 @@ public enum SubmissionOutcome: Sendable, Hashable {
 public enum SubmissionRefusal: Sendable, Hashable {
     /// The cluster holds as many tasks as it may: 503 with `Retry-After` in seconds.
     case full(retryAfter: Int)
+    /// Every node that could take it has a full disk: 507. Ascending by name.
+    case diskFull([FullDisk])
     /// No node can take work now, and why: 503.
     case unavailable(String)
     /// No node of the cluster has a handler for this type; the nearest known name if there is one: 422.
     case unknownTaskType(nearest: String?)
     /// Sent to the node that has to decide, which did not answer in time. It may have been accepted: ask for the id. 504.
     case unconfirmed(TaskID)
+}
+
+/// A node that has no room for its journal.
+public struct FullDisk: Sendable, Hashable {
+    public var node: NodeName
+    /// Its data folder: what has to be given room.
+    public var folder: String
+
+    public init(node: NodeName, folder: String) {
+        self.node = node
+        self.folder = folder
+    }
 }
 
 /// Everything that is known about a task.

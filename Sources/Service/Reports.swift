@@ -71,6 +71,27 @@ public struct ClusterReport: Sendable, Hashable {
         case joining
     }
 
+    /// The journal of a member, and the disk that it is on.
+    public struct Disk: Sendable, Hashable {
+        public var journalBytes: UInt64
+        /// No room: the member takes no new tasks, and goes on with those that it has.
+        public var isFull: Bool
+        /// `always`, `interval:100ms` or `never`.
+        public var sync: String
+        /// Since the last sync ended; nil before the first of its process.
+        public var sinceSync: Duration?
+        /// From handing something to the disk until it was durable, the longest since its process began.
+        public var worstSync: Duration
+
+        public init(journalBytes: UInt64, isFull: Bool, sync: String, sinceSync: Duration?, worstSync: Duration) {
+            self.journalBytes = journalBytes
+            self.isFull = isFull
+            self.sync = sync
+            self.sinceSync = sinceSync
+            self.worstSync = worstSync
+        }
+    }
+
     public struct MemberReport: Sendable, Hashable {
         public var name: NodeName
         public var state: MemberState
@@ -98,13 +119,21 @@ public struct ClusterReport: Sendable, Hashable {
         public var isRegistryConnected: Bool?
         /// Outcomes that wait for the registry.
         public var unwrittenResults: UInt64?
+        public var disk: Disk?
+        /// Whether it may start tasks: a majority of the voters has just said so.
+        public var mayStart: Bool?
+        /// Whether it hears from a majority of the voters.
+        public var reachesMajority: Bool?
+        /// Why it takes no submissions; nil: it does, or did not answer.
+        public var unreadiness: String?
 
         public init(
             name: NodeName, state: MemberState, since: Timestamp, generation: Generation, incarnation: Incarnation,
             profile: MemberProfile, load: LoadDigest, busySlots: Int? = nil, completed: UInt64? = nil,
             failed: UInt64? = nil, duplicatesDiscarded: UInt64? = nil, stolen: UInt64? = nil, viewNumber: UInt64? = nil,
             viewDigest: UInt64? = nil, isVoter: Bool = false, dataAge: Duration = .zero,
-            isRegistryConnected: Bool? = nil, unwrittenResults: UInt64? = nil
+            isRegistryConnected: Bool? = nil, unwrittenResults: UInt64? = nil, disk: Disk? = nil,
+            mayStart: Bool? = nil, reachesMajority: Bool? = nil, unreadiness: String? = nil
         ) {
             self.name = name
             self.state = state
@@ -124,6 +153,10 @@ public struct ClusterReport: Sendable, Hashable {
             self.dataAge = dataAge
             self.isRegistryConnected = isRegistryConnected
             self.unwrittenResults = unwrittenResults
+            self.disk = disk
+            self.mayStart = mayStart
+            self.reachesMajority = reachesMajority
+            self.unreadiness = unreadiness
         }
     }
 
@@ -132,6 +165,8 @@ public struct ClusterReport: Sendable, Hashable {
         public var term: Term
         public var primary: NodeName
         public var backups: [NodeName]
+        /// The node that it was made for.
+        public var founder: NodeName
         /// Whether its primary is a living member: else its tasks answer 503.
         public var isAvailable: Bool
         /// As many copies as the setting asks for.
@@ -140,14 +175,14 @@ public struct ClusterReport: Sendable, Hashable {
         public var openTasks: UInt64?
 
         public init(
-            id: LedgerID, term: Term, primary: NodeName, backups: [NodeName], isAvailable: Bool,
-            isFullyReplicated: Bool,
-            openTasks: UInt64?
+            id: LedgerID, term: Term, primary: NodeName, backups: [NodeName], founder: NodeName, isAvailable: Bool,
+            isFullyReplicated: Bool, openTasks: UInt64?
         ) {
             self.id = id
             self.term = term
             self.primary = primary
             self.backups = backups
+            self.founder = founder
             self.isAvailable = isAvailable
             self.isFullyReplicated = isFullyReplicated
             self.openTasks = openTasks

@@ -38,7 +38,7 @@ extension TaskOwner {
             guard let (index, record) = live(item) else { continue }
             let isGrantable =
                 !isKeeping && record.spec.priority >= minimumPriority && !record.isSuspectedPoison
-                && ledgers[index].restsUntil <= now && record.expires.map { $0 > now } ?? true
+                && record.expires.map { $0 > now } ?? true
                 && (granted.isEmpty || size + record.spec.cost <= bytes)
             isKeeping.toggle()
             guard isGrantable else {

@@ -49,6 +49,14 @@ public struct LedgerCopy: Sendable {
     /// The primary's record of a task, while the whole ledger is being copied.
     mutating func insert(_ record: TaskRecord) { state.insert(record) }
 
+    mutating func forgot(upTo id: TaskID?) { state.forgot(upTo: id) }
+
+    /// Entries up to `last`, whose effects are in the records of the tasks.
+    mutating func recall(_ entries: [LedgerEntry]) {
+        recent.append(contentsOf: entries)
+        recentCost += entries.reduce(0) { $0 + $1.event.cost }
+    }
+
     /// Places that a copy in progress has caught up to without entries of its own.
     mutating func jump(to place: Place) {
         recent.removeAll()
@@ -80,6 +88,12 @@ public struct LedgerCopy: Sendable {
 
     // MARK: Reading
 
+    /// The entries that may not be committed.
+    public var uncommitted: [LedgerEntry] {
+        guard let first = recent.first, committed < last.sequence else { return [] }
+        return Array(recent.dropFirst(Int(max(committed + 1, first.place.sequence) - first.place.sequence)))
+    }
+
     /// Whether `place` is in this history; nil if it is too old to tell.
     func contains(_ place: Place) -> Bool? {
         if place == last || place == .start { return true }
@@ -92,7 +106,7 @@ public struct LedgerCopy: Sendable {
     }
 
     /// Entries after `sequence`, of at most about `bytes`, at least one; nil if they are not held any more.
-    func entries(after sequence: UInt64, bytes: Int) -> [LedgerEntry]? {
+    public func entries(after sequence: UInt64, bytes: Int) -> [LedgerEntry]? {
         guard sequence < last.sequence else { return [] }
         guard let first = recent.first, sequence + 1 >= first.place.sequence else { return nil }
         var batch: [LedgerEntry] = []

@@ -16,9 +16,9 @@ public enum ReplicationEffect: Sendable {
 
 /// The primary's side of one ledger's replication (rules R2 and R5): which entries are committed.
 ///
-/// An entry is committed when every backup that the view lists has acknowledged it, and every learner that the voters have
-/// been asked to list (`joint`), until a later view is installed, whatever that says. Then what hangs on it happens:
-/// `Action`s come back from `takeCommitted` in the order of their entries.
+/// An entry is committed when it is durable here (`madeDurable`), and every backup that the view lists has acknowledged it,
+/// and every learner that the voters have been asked to list (`joint`), until a later view is installed, whatever that
+/// says. Then what hangs on it happens: `Action`s come back from `takeCommitted` in the order of their entries.
 ///
 /// A learner is asked for only once it holds all entries of earlier terms (some may be committed, and this primary cannot
 /// tell which) and all that is committed. One at a time; the request names the view, and is void in any other.
@@ -36,6 +36,10 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
     private var isJointFailed = false
     /// Up to here the entries are of earlier terms.
     private let inherited: UInt64
+    /// Up to here this node's own journal holds the entries.
+    private var durable: UInt64 = 0
+    /// Up to here the entries were handed to the journal.
+    private var written: UInt64
     private var actions: Deque<(sequence: UInt64, action: Action)> = []
     private var uncommittedCost = 0
     private var uncommittedSizes: Deque<Int> = []
@@ -48,6 +52,8 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
         self.term = term
         self.viewNumber = viewNumber
         inherited = copy.last.sequence
+        // They came with a copy that is in the journal; how much of it is durable by now, the caller will tell.
+        written = copy.last.sequence
         // What the copy knows to be committed stays so; the rest is when today's backups hold it.
         committed = copy.committed
     }
@@ -76,6 +82,20 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
         if let action { actions.append((place.sequence, action)) }
     }
 
+    /// What was appended and not handed to the journal yet; it is regarded as handed over.
+    public mutating func takeUnwritten() -> [LedgerEntry] {
+        guard written < copy.last.sequence else { return [] }
+        defer { written = copy.last.sequence }
+        // Nothing that is not durable is committed, and nothing that is not committed is dropped.
+        return copy.entries(after: written, bytes: .max) ?? []
+    }
+
+    /// Whether the journal has still to say that it holds everything.
+    public var awaitsDurability: Bool { durable < copy.last.sequence }
+
+    /// The journal holds everything up to here.
+    public mutating func madeDurable(upTo sequence: UInt64) { durable = max(durable, min(sequence, written)) }
+
     /// `action` comes back once all that was appended up to now is committed.
     public mutating func whenCommitted(_ action: Action) { actions.append((copy.last.sequence, action)) }
 
@@ -99,7 +119,7 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
     }
 
     private mutating func advance() {
-        var held = copy.last.sequence
+        var held = min(copy.last.sequence, durable)
         for follower in followers where isRequired(follower) { held = min(held, follower.acknowledged) }
         guard held > committed else { return }
         let firstOwn = max(committed, inherited)
@@ -203,7 +223,7 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
             isLast ? .streaming(sent: place) : .copying(ids: ids, next: max(next, 1), sent: place)
         return CopyRequest(
             ledger: id, term: term, isFirst: first == 0, isLast: isLast, place: place, records: records,
-            committed: committed)
+            committed: committed, forgottenUpTo: isLast ? state.forgottenUpTo : nil)
     }
 
     private func request(after place: Place, _ entries: [LedgerEntry], offerAfter: UInt64 = 0) -> AppendRequest {

@@ -17,6 +17,18 @@ public struct LedgerState: Sendable {
     /// Tasks that were forgotten not long ago, with the token of their outcome: a later outcome of one is a duplicate.
     private(set) var forgotten: [TaskID: Token] = [:]
     private var forgottenOrder: Deque<TaskID> = []
+    /// Ids up to this one may have been forgotten, though `forgotten` does not say so.
+    private var horizon: TaskID?
+
+    /// Whether a task that is not known now may have been: it is not to be taken for a new one.
+    func mayHaveForgotten(_ id: TaskID) -> Bool {
+        forgotten[id] != nil || horizon.map { id <= $0 } ?? false
+    }
+
+    /// What a copy of this state that is made of its tasks alone has to be told.
+    public var forgottenUpTo: TaskID? { [forgotten.keys.max(), horizon].compactMap(\.self).max() }
+
+    mutating func forgot(upTo id: TaskID?) { horizon = [id, horizon].compactMap(\.self).max() }
 
     public init() {}
 
@@ -79,6 +91,7 @@ public struct LedgerState: Sendable {
         forgottenOrder.append(record.id)
         while forgottenOrder.count > Limits.forgottenTasks, let oldest = forgottenOrder.popFirst() {
             forgotten[oldest] = nil
+            forgot(upTo: oldest)
         }
     }
 

@@ -20,6 +20,20 @@ extension TaskOwner {
         index(of: ledger).map { ledgers[$0].primary.state.openCount }
     }
 
+    /// About how many bytes the tasks take.
+    public var liveCost: Int { ledgers.reduce(0) { $0 + $1.primary.state.cost } }
+
+    /// The copy of a ledger that this node serves.
+    public func copy(of ledger: LedgerID) -> LedgerCopy? { index(of: ledger).map { ledgers[$0].primary.copy } }
+
+    /// A ledger that this node serves, for checkers.
+    public func served(_ ledger: LedgerID) -> ServedLedger? {
+        index(of: ledger).map { index in
+            let primary = ledgers[index].primary
+            return ServedLedger(copy: primary.copy, term: primary.term, committed: primary.committed)
+        }
+    }
+
     public var openCount: Int { ledgers.reduce(0) { $0 + $1.primary.state.openCount } }
 
     /// Outcomes that the registry lacks.
@@ -53,5 +67,19 @@ extension TaskOwner {
     /// The backups of a ledger and whether they are as many as wanted.
     public func backups(of ledger: LedgerID) -> [StoreHolder] {
         index(of: ledger).map { ledgers[$0].primary.backups } ?? []
+    }
+}
+
+/// A ledger as its primary sees it.
+public struct ServedLedger: Sendable {
+    public var copy: LedgerCopy
+    public var term: Term
+    /// Up to here everything is committed.
+    public var committed: UInt64
+
+    public init(copy: LedgerCopy, term: Term, committed: UInt64) {
+        self.copy = copy
+        self.term = term
+        self.committed = committed
     }
 }

@@ -10,10 +10,13 @@ public import Primitives
 ///   one replaces it at once. So a listed replica never holds less than it has acknowledged.
 /// - `seal`: a view was installed that gives the ledger a higher term. Never at a promise: a ballot may fail.
 ///
-/// Durability is the caller's: an answer may be sent once what it speaks of is as durable as the settings demand.
+/// Durability is the caller's: what has to be written down comes as `JournalRecord`s, and an answer may be sent once they
+/// are as durable as the settings demand.
 public struct Replica: Sendable {
     public private(set) var copy: LedgerCopy
     private var incoming: LedgerCopy?
+    /// A primary is sending a whole copy.
+    public var isReceiving: Bool { incoming != nil }
     /// The term of the last primary that it answered. That primary may count on what it was told, listed or not: such a
     /// copy is not dropped as long as the ledger is in this term.
     public private(set) var followed = Term(0)
@@ -23,24 +26,47 @@ public struct Replica: Sendable {
     /// What an old primary keeps when it steps down.
     public init(_ copy: LedgerCopy) { self.copy = copy }
 
-    public mutating func seal(_ term: Term) { copy.see(term) }
+    /// What was read from the disk. Who was told what is not known any more: it may have been the primary of the highest
+    /// term that was seen.
+    public init(recovered copy: LedgerCopy) {
+        self.copy = copy
+        followed = copy.seen
+    }
 
-    public mutating func handle(_ request: AppendRequest) -> ReplicaReply {
+    public mutating func seal(_ term: Term, into records: inout [JournalRecord]) {
+        guard term > copy.seen else { return }
+        copy.see(term)
+        records.append(.seen(copy.id, term))
+    }
+
+    public mutating func handle(_ request: AppendRequest, into records: inout [JournalRecord]) -> ReplicaReply {
         guard request.term >= copy.seen else { return .sealed(copy.seen) }
-        copy.see(request.term)
+        seal(request.term, into: &records)
         followed = request.term
         // A request without entries asks what counts; the rest of a copy that was on its way may be lost.
         if request.entries.isEmpty { incoming = nil }
         if var gathering = incoming, gathering.seen == request.term, request.previous == gathering.last {
             incoming = nil  // One reference: else every change would copy all of it.
-            for entry in request.entries where follows(entry, gathering.last, request.term) { gathering.take(entry) }
+            var taken: [LedgerEntry] = []
+            for entry in request.entries where follows(entry, gathering.last, request.term) {
+                gathering.take(entry)
+                taken.append(entry)
+            }
             incoming = gathering
+            if !taken.isEmpty {
+                records.append(.entries(copy.id, .incoming, taken, committed: gathering.committed))
+            }
             return .copying
         }
         guard copy.contains(request.previous) == true else { return mismatch(request) }
+        var taken: [LedgerEntry] = []
+        defer {
+            if !taken.isEmpty { records.append(.entries(copy.id, .held, taken, committed: copy.committed)) }
+        }
         for entry in request.entries {
             if follows(entry, copy.last, request.term) {
                 copy.take(entry)
+                taken.append(entry)
             } else if copy.contains(entry.place) != true {
                 return mismatch(request)
             }
@@ -54,23 +80,30 @@ public struct Replica: Sendable {
         return .held(copy.last)
     }
 
-    public mutating func handle(_ request: CopyRequest) -> ReplicaReply {
+    public mutating func handle(_ request: CopyRequest, into records: inout [JournalRecord]) -> ReplicaReply {
         guard request.term >= copy.seen else { return .sealed(copy.seen) }
-        copy.see(request.term)
+        seal(request.term, into: &records)
         followed = request.term
-        if request.isFirst { incoming = LedgerCopy(id: copy.id, last: request.place, seen: request.term) }
+        if request.isFirst {
+            incoming = LedgerCopy(id: copy.id, last: request.place, seen: request.term)
+            records.append(.copyBegins(copy.id, .incoming, place: request.place, seen: request.term))
+        }
         guard var gathering = incoming, gathering.seen == request.term, gathering.last == request.place else {
             incoming = nil
             return .mismatch(last: copy.last, tail: [], isWhole: true)
         }
         incoming = nil
         for record in request.records { gathering.insert(record) }
+        if !request.records.isEmpty { records.append(.copyRecords(copy.id, .incoming, request.records)) }
         guard request.isLast else {
             incoming = gathering
             return .copying
         }
         gathering.commit(upTo: request.committed)
+        gathering.forgot(upTo: request.forgottenUpTo)
         copy = gathering
+        records.append(
+            .copyEnds(copy.id, .incoming, committed: request.committed, forgottenUpTo: request.forgottenUpTo))
         return .held(copy.last)
     }
 

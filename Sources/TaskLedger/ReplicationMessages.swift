@@ -35,10 +35,12 @@ public struct CopyRequest: Hashable, Sendable {
     public var place: Place
     public var records: [TaskRecord]
     public var committed: UInt64
+    /// Tasks up to this one may have been in the ledger, and been forgotten.
+    public var forgottenUpTo: TaskID?
 
     public init(
         ledger: LedgerID, term: Term, isFirst: Bool, isLast: Bool, place: Place, records: [TaskRecord],
-        committed: UInt64
+        committed: UInt64, forgottenUpTo: TaskID? = nil
     ) {
         self.ledger = ledger
         self.term = term
@@ -47,6 +49,7 @@ public struct CopyRequest: Hashable, Sendable {
         self.place = place
         self.records = records
         self.committed = committed
+        self.forgottenUpTo = forgottenUpTo
     }
 }
 

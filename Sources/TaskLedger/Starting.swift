@@ -12,20 +12,16 @@ extension TaskOwner {
     /// else runs here, and nothing else starts beside it.
     public mutating func startReady(at now: Instant, timestamp: Timestamp, into effects: inout [OwnerEffect]) {
         guard !isPaused, solitary == nil else { return }
-        var resting: [ReadyQueue.Item] = []
+        var kept: [ReadyQueue.Item] = []
         while freeSlots > 0, let item = ready.popHead() {
             guard let (index, record) = live(item) else { continue }
             if let expires = record.expires, expires <= now {
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
                 continue
             }
-            guard ledgers[index].restsUntil <= now else {
-                resting.append(item)
-                continue
-            }
             let isSolitary = record.isSuspectedPoison
             if isSolitary, freeSlots < settings.slots {
-                resting.append(item)
+                kept.append(item)
                 break
             }
             let assignment = assignment(record, in: index)
@@ -39,7 +35,7 @@ extension TaskOwner {
                 break
             }
         }
-        ready.putBack(resting)
+        ready.putBack(kept)
     }
 
     func assignment(_ record: TaskRecord, in index: Int) -> Assignment {

@@ -4,6 +4,8 @@ public import Primitives
 public enum OwnerRefusal: Error, Hashable, Sendable {
     /// As many tasks as the node may hold, or too much that its backups have not acknowledged.
     case full
+    /// There is no room on the disk of this node.
+    case diskFull
     /// This node has no ledger of its own in the current view.
     case notAnOwner
     /// It ceased to be the owner before they were committed: they may have been accepted.

@@ -7,12 +7,17 @@ public struct LedgerRole: Hashable, Sendable {
     public var backups: [StoreHolder]
     /// It was made for this node.
     public var isHome: Bool
+    /// Nothing of it may be started before, since an earlier primary still may (rule R3); nil: that is over.
+    public var restsUntil: Instant?
 
-    public init(ledger: LedgerID, term: Term, backups: [StoreHolder], isHome: Bool) {
+    public init(
+        ledger: LedgerID, term: Term, backups: [StoreHolder], isHome: Bool, restsUntil: Instant? = nil
+    ) {
         self.ledger = ledger
         self.term = term
         self.backups = backups
         self.isHome = isHome
+        self.restsUntil = restsUntil
     }
 }
 
@@ -22,8 +27,10 @@ public struct LedgerRole: Hashable, Sendable {
 /// 1. The copy that this node holds as a replica becomes the ledger. It holds everything that was ever committed, since
 ///    the view before listed it, and every replica that the newest view lists holds every committed entry. It may hold
 ///    more; that is committed when today's backups hold it too. Nothing is copied, nobody is asked.
-/// 2. Tasks without a lease are ready, with the priority and the time of submission that they always had.
+/// 2. Tasks without a lease are ready, with the priority and the time of submission that they always had; all of them only
+///    when no earlier primary can start them any more (`Resting`).
 /// 3. A lease whose holder is not a member of the view is void: an interruption, blamed on the task only if it had begun.
+///    The task is ready when that holder cannot begin it any more, which it may have been about to.
 /// 4. A lease whose holder is a member stays: the holder is asked whether it has it. "No" bars the token there, and the
 ///    task is ready again. Its outcome comes to this node, since executors report to whoever the view names.
 /// 5. Outcomes are told to the registry again: nobody knows which of them it has.
@@ -37,11 +44,12 @@ extension TaskOwner {
     ///
     /// - Parameters:
     ///   - members: who may hold leases.
+    ///   - leaseRests: until when somebody may begin what it held who is not a member any more; nil: that is over.
     ///   - copies: removes and returns this node's replica of a ledger, sealed; an empty one for a new ledger.
     /// - Returns: the takeovers of ledgers in which there was anything.
     public mutating func install(
-        viewNumber: UInt64, roles: [LedgerRole], members: Set<NodeID>, at now: Instant, timestamp: Timestamp,
-        copies: (LedgerID) -> LedgerCopy, into effects: inout [OwnerEffect]
+        viewNumber: UInt64, roles: [LedgerRole], members: Set<NodeID>,
+        leaseRests: (NodeID) -> Instant? = { _ in nil }, at now: Instant, timestamp: Timestamp, copies: (LedgerID) -> LedgerCopy, into effects: inout [OwnerEffect]
     ) -> [TakeoverRecord] {
         var takeovers: [TakeoverRecord] = []
         // A ledger that stays here in a higher term: its copy is nowhere but here.
@@ -59,6 +67,7 @@ extension TaskOwner {
             if let index = index(of: role.ledger) {
                 ledgers[index].primary.install(viewNumber: viewNumber, backups: role.backups)
                 ledgers[index].isHome = role.isHome
+                shortenRest(index, to: role.restsUntil, at: now)
                 continue
             }
             let copy = kept[role.ledger] ?? copies(role.ledger)
@@ -71,13 +80,14 @@ extension TaskOwner {
             var primary = LedgerPrimary<Action>(copy, term: role.term, viewNumber: viewNumber)
             primary.install(viewNumber: viewNumber, backups: role.backups)
             let position = ledgers.firstIndex { $0.primary.id > role.ledger } ?? ledgers.endIndex
-            ledgers.insert(Owned(primary: primary, isHome: role.isHome), at: position)
+            let rest = role.restsUntil.flatMap { $0 > now ? $0 : nil }
+            ledgers.insert(Owned(primary: primary, isHome: role.isHome, restsUntil: rest), at: position)
             let recovered = inherit(position, at: now)
             if role.term > .first {
                 takeovers.append(TakeoverRecord(ledger: role.ledger, term: role.term, recovered: recovered))
             }
         }
-        revokeLeases(notHeldBy: members, timestamp: timestamp)
+        revokeLeases(notHeldBy: members, leaseRests, at: now, timestamp: timestamp)
         var replication: [ReplicationEffect] = []
         for index in ledgers.indices { ledgers[index].primary.askAgain(into: &replication) }
         effects.append(contentsOf: replication.map(OwnerEffect.replicate))
@@ -94,8 +104,7 @@ extension TaskOwner {
             }
             switch record.status {
             case .pending:
-                readyCount += 1
-                ready.insert(item(record, ledger))
+                queue(record, in: index)
             case .scheduled:
                 alarms.insert(Alarm(at: record.due ?? now, id: id, ledger: ledger))
             case .processing:
@@ -112,13 +121,15 @@ extension TaskOwner {
     }
 
     /// Step 3, and whenever a member leaves.
-    private mutating func revokeLeases(notHeldBy members: Set<NodeID>, timestamp: Timestamp) {
+    private mutating func revokeLeases(
+        notHeldBy members: Set<NodeID>, _ leaseRests: (NodeID) -> Instant?, at now: Instant, timestamp: Timestamp
+    ) {
         for index in ledgers.indices {
             for id in ledgers[index].primary.state.leased {
                 guard let record = ledgers[index].primary.state[id], let lease = record.lease,
                     !members.contains(lease.holder)
                 else { continue }
-                interrupt(record, lease, isBlamed: lease.isStarted, in: index, timestamp: timestamp)
+                revoke(record, lease, until: leaseRests(lease.holder), in: index, at: now, timestamp)
             }
         }
     }
@@ -132,6 +143,8 @@ extension TaskOwner {
     private mutating func release(_ ledger: LedgerID, into effects: inout [OwnerEffect]) -> LedgerCopy? {
         guard let index = index(of: ledger) else { return nil }
         var owned = ledgers.remove(at: index)
+        let entries = owned.primary.takeUnwritten()
+        if !entries.isEmpty { released.append(.entries(ledger, .held, entries, committed: owned.primary.committed)) }
         for action in owned.primary.takeUncommitted() {
             switch action {
             case .accepted(let request): effects.append(.unconfirmed(request: request))
@@ -140,7 +153,7 @@ extension TaskOwner {
             case .grant, .settle: break
             }
         }
-        for record in owned.primary.state.tasks.values where record.status == .pending { readyCount -= 1 }
+        unqueueAll(of: owned)
         if let id = solitary, owned.primary.state[id] != nil { solitary = nil }
         doubtful = doubtful.filter { $0.value.ledger != ledger }
         return owned.primary.copy
@@ -155,20 +168,22 @@ extension TaskOwner {
     /// What a replica with another history holds and this primary may lack: tasks that nobody here knows are accepted,
     /// outcomes of open tasks are applied. Leases and the rest are not: they meant something to their own primary only.
     ///
-    /// A task that is unknown since it was forgotten is not adopted: its entry is in this history, or may be, being older
-    /// than the entries that are still held; or it was adopted before. (What is not in this history was never committed.)
+    /// A task that is unknown since it was forgotten is not adopted. Where that cannot be told any more nothing is adopted
+    /// either: what no primary knows was never answered with 202, so it may be dropped, but never run again.
+    ///
+    /// - Parameter request: `accepted(request)` follows once what was adopted is committed, `unconfirmed` if it cannot be
+    ///   any more.
     public mutating func adopt(
-        _ tail: [LedgerEntry], into ledger: LedgerID, timestamp: Timestamp, effects: inout [OwnerEffect]
+        _ tail: [LedgerEntry], into ledger: LedgerID, request: UInt64? = nil, timestamp: Timestamp,
+        effects: inout [OwnerEffect]
     ) {
         guard let index = index(of: ledger) else { return }
+        defer { if let request { ledgers[index].primary.whenCommitted(.accepted(request: request)) } }
         for entry in tail {
             let known = ledgers[index].primary.state[entry.event.task]
             switch entry.event {
             case .accepted(let acceptance) where known == nil:
-                if ledgers[index].adopted.count >= Limits.forgottenTasks { ledgers[index].adopted.removeAll() }
-                guard ledgers[index].primary.copy.contains(entry.place) == false,
-                    ledgers[index].adopted.insert(acceptance.id).inserted
-                else { continue }
+                guard !ledgers[index].primary.state.mayHaveForgotten(acceptance.id) else { continue }
                 record(entry.event, in: index)
             case .completed(let id, let token, _, _, _) where known?.status.isFinal == false:
                 if let lease = known?.lease, lease.token != token {

@@ -58,6 +58,19 @@ public enum OwnerEffect: Sendable {
     case drained(LedgerID, Term, view: UInt64)
 }
 
+/// A ledger's length at some moment.
+public struct DurabilityMark: Hashable, Sendable {
+    public var ledger: LedgerID
+    public var term: Term
+    public var sequence: UInt64
+
+    public init(ledger: LedgerID, term: Term, sequence: UInt64) {
+        self.ledger = ledger
+        self.term = term
+        self.sequence = sequence
+    }
+}
+
 /// The owner's machine: every decision about the tasks of the ledgers that this node is primary of (rules R2, R5, R6).
 ///
 /// It takes submissions, starts the best ready task in a free slot of its own, grants tasks to thieves, takes outcomes, and
@@ -73,7 +86,7 @@ public enum OwnerEffect: Sendable {
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, Starting, Granting, Outcomes, Takeover, Upkeep, Queries are extensions, one per concern.
+/// Files: Submission, Starting, Granting, Outcomes, Takeover, Resting, Upkeep, Queries are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {
@@ -89,17 +102,16 @@ public struct TaskOwner: Sendable {
         var primary: LedgerPrimary<Action>
         /// It was made for this node, so new tasks go there; else it only drains.
         var isHome: Bool
-        /// Until then nothing of it starts: the wait of rule R3 belongs here. (Rule R3 comes with the journal; until then
-        /// a takeover starts at once, and after a wrong suspicion a task may run twice, which is counted.)
-        var restsUntil: Instant = .zero
+        /// Until then nothing of it starts (rule R3); nil: it does not rest. See `Resting`.
+        var restsUntil: Instant?
+        /// What is to be ready then; items may have lapsed.
+        var resting: [ReadyQueue.Item] = []
         /// Ended tasks whose outcome the registry has, oldest first.
         var archived: Deque<TaskID> = []
         /// Ended tasks whose outcome the registry still lacks.
         var unarchived = 0
         /// Attempts whose outcome came second, and was counted.
         var discarded: Set<AttemptID> = []
-        /// Tasks that came with the tail of another history: they are not adopted again once they are forgotten.
-        var adopted: Set<TaskID> = []
     }
 
     struct Alarm: Sendable, Comparable {
@@ -145,6 +157,8 @@ public struct TaskOwner: Sendable {
     var ledgers: [Owned] = []
     var ready = ReadyQueue()
     public internal(set) var readyCount = 0
+    /// Tasks whose lease was revoked, and until when the one that held it may still begin them.
+    var revoked: [TaskID: Instant] = [:]
     var alarms = Heap<Alarm>()
     /// Slots of this node that nothing runs in or waits for.
     var freeSlots: Int
@@ -161,6 +175,8 @@ public struct TaskOwner: Sendable {
     public internal(set) var counters = Counters()
     /// Tasks whose outcome nobody may see yet.
     var uncommittedEnds: Set<TaskID> = []
+    /// Entries of ledgers that this node serves no more, which the journal does not hold yet.
+    var released: [JournalRecord] = []
     /// By type: how much work a grant is.
     var durations = MeanDurations()
 
@@ -195,12 +211,11 @@ public struct TaskOwner: Sendable {
     private mutating func settle(_ record: TaskRecord, was before: TaskStatus?, in index: Int) {
         let after = record.status
         guard before != after else { return }
-        if before == .pending { readyCount -= 1 }
+        if before == .pending { unqueue(record.id, in: index) }
         if before == .processing { doubtful[record.id] = nil }
         switch after {
         case .pending:
-            readyCount += 1
-            ready.insert(item(record, ledgers[index].primary.id))
+            queue(record, in: index)
         case .scheduled:
             if let due = record.due { alarms.insert(Alarm(at: due, id: record.id, ledger: ledgers[index].primary.id)) }
         case .processing, .blocked:
@@ -224,9 +239,38 @@ public struct TaskOwner: Sendable {
     /// The task of a queue item, if the item has not lapsed: it is still ready, and was not enqueued anew since.
     func live(_ item: ReadyQueue.Item) -> (index: Int, record: TaskRecord)? {
         guard let index = index(of: item.ledger), let record = ledgers[index].primary.state[item.id],
-            record.status == .pending, UInt64(record.attempts) == item.ticket
+            record.status == .pending, UInt64(record.attempts) == item.ticket, !rests(item.id, in: index)
         else { return nil }
         return (index, record)
+    }
+
+    /// What the journal has to hold before it can be committed. To be called once a turn, before `flush`.
+    public mutating func takeUnwritten() -> [JournalRecord] {
+        var records = released
+        released.removeAll()
+        for index in ledgers.indices {
+            let entries = ledgers[index].primary.takeUnwritten()
+            guard !entries.isEmpty else { continue }
+            records.append(
+                .entries(ledgers[index].primary.id, .held, entries, committed: ledgers[index].primary.committed))
+        }
+        return records
+    }
+
+    /// How far each ledger has come that the journal does not hold whole: to be given to `madeDurable` once the journal has
+    /// all that it was handed up to now.
+    public var awaitingDurability: [DurabilityMark] {
+        ledgers.lazy.filter(\.primary.awaitsDurability).map { owned in
+            DurabilityMark(
+                ledger: owned.primary.id, term: owned.primary.term, sequence: owned.primary.copy.last.sequence)
+        }
+    }
+
+    public mutating func madeDurable(_ marks: [DurabilityMark]) {
+        for mark in marks {
+            guard let index = index(of: mark.ledger), ledgers[index].primary.term == mark.term else { continue }
+            ledgers[index].primary.madeDurable(upTo: mark.sequence)
+        }
     }
 
     /// What has been committed takes effect. To be called after every event that was handled, together with `flush`.

@@ -3,11 +3,12 @@ public import Primitives
 
 /// What has to be done from time to time.
 extension TaskOwner {
-    /// When the next delay, retry or expiry is due; nil if there is none.
-    public var nextAlarm: Instant? { alarms.min?.at }
+    /// When the next delay, retry, expiry or end of a rest is due; nil if there is none.
+    public var nextAlarm: Instant? { [alarms.min?.at, nextRestEnd].compactMap { $0 }.min() }
 
-    /// Tasks that have become due are ready; tasks that were not started in time are expired.
+    /// Tasks that have become due, or have rested, are ready; tasks that were not started in time are expired.
     public mutating func wake(at now: Instant, timestamp: Timestamp) {
+        endRests(at: now)
         while let alarm = alarms.min, alarm.at <= now {
             alarms.removeMin()
             guard let index = index(of: alarm.ledger), let record = ledgers[index].primary.state[alarm.id] else {
@@ -17,8 +18,10 @@ extension TaskOwner {
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
             } else if record.status == .scheduled, record.due.map({ $0 <= now }) ?? true {
                 ledgers[index].primary.becomeDue(record.id)
-                readyCount += 1
-                if let due = ledgers[index].primary.state[record.id] { ready.insert(item(due, alarm.ledger)) }
+                if let due = ledgers[index].primary.state[record.id] { queue(due, in: index) }
+            } else if let until = revoked[record.id], until <= now {
+                revoked[record.id] = nil
+                queue(record, in: index)
             }
         }
     }

@@ -8,6 +8,8 @@ struct LedgerPlan {
     private let view: View
     private let situation: Situation
     private let observed: Observations
+    /// Every ledger gets a higher term then: the missing may have given it one.
+    private let forcing: Forcing?
 
     private(set) var ledgers: [LedgerAssignment] = []
     private(set) var nextLedger: LedgerID
@@ -17,11 +19,16 @@ struct LedgerPlan {
     /// Ledgers that each node is primary of in the next view.
     private var owned: [NodeName: Int] = [:]
 
-    init(_ view: View, _ situation: Situation, _ observed: Observations) {
+    init(_ view: View, _ situation: Situation, _ observed: Observations, _ forcing: Forcing? = nil) {
         self.view = view
         self.situation = situation
         self.observed = observed
+        self.forcing = forcing
         nextLedger = view.nextLedger
+        if let forcing {
+            let (next, overflow) = nextLedger.rawValue.addingReportingOverflow(forcing.ledgerJump)
+            nextLedger = LedgerID(overflow ? .max : next)
+        }
     }
 
     mutating func decide() {
@@ -44,6 +51,10 @@ struct LedgerPlan {
     /// The replicas that may become primary, ascending by name; nil: the primary stays. Empty: nobody can, for now.
     func takeoverCandidates(of ledger: LedgerAssignment) -> [StoreHolder]? {
         let living = ledger.replicas.filter(situation.isAlive).sorted()
+        if forcing != nil {
+            // Whoever has gone on without a break knows best.
+            return serves(ledger) && situation.isAlive(ledger.primary) ? [ledger.primary] : living
+        }
         if serves(ledger) {
             // Only a living primary that drains hands over, and only to one that stays.
             guard situation.isAlive(ledger.primary), situation.isDraining(ledger.primary.name) else { return nil }
@@ -76,7 +87,7 @@ struct LedgerPlan {
 
         owned[primary.name, default: 0] += 1
         var next = ledger
-        next.term = ledger.term.next
+        next.term = raised(ledger.term)
         next.primary = primary
         let others = ledger.replicas.filter { $0 != primary && !situation.isAway($0) }
         next.backups = others.filter { !(serves(ledger) && isUnreachable($0, of: ledger)) }.sorted()
@@ -84,12 +95,22 @@ struct LedgerPlan {
         ledgers.append(next)
     }
 
-    /// No living replica is listed. The ledger is unavailable, until one of its stores comes back or all are known lost.
+    private func raised(_ term: Term) -> Term {
+        guard let forcing else { return term.next }
+        let (value, overflow) = term.rawValue.addingReportingOverflow(forcing.jump)
+        return Term(overflow ? .max : value)
+    }
+
+    /// No living replica is listed. The ledger is unavailable, until one of its stores comes back or all are known lost: as
+    /// their nodes say, or an operator.
     private mutating func keepOrGiveUp(_ ledger: LedgerAssignment) {
-        if ledger.replicas.allSatisfy(situation.isLost) {
-            losses.append(LedgerLoss(ledger: ledger.id, primary: ledger.primary.name, view: view.number &+ 1))
+        if forcing?.isFinal == true || ledger.replicas.allSatisfy(situation.isLost) {
+            let number = view.number &+ (forcing?.jump ?? 1)
+            losses.append(LedgerLoss(ledger: ledger.id, primary: ledger.primary.name, view: number))
         } else {
-            ledgers.append(ledger)
+            var next = ledger
+            if forcing != nil { next.term = raised(ledger.term) }
+            ledgers.append(next)
         }
     }
 

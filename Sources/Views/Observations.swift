@@ -76,12 +76,18 @@ public struct ObservedNode: Hashable, Sendable {
     public var profile: MemberProfile
     public var condition: Condition
     public var isDraining: Bool
+    /// This generation's process is gone for certain: two saw it, or one where there was no other; or it has said itself
+    /// that it leaves.
+    public var isExitProven: Bool
 
-    public init(id: NodeID, profile: MemberProfile, condition: Condition, isDraining: Bool = false) {
+    public init(
+        id: NodeID, profile: MemberProfile, condition: Condition, isDraining: Bool = false, isExitProven: Bool = false
+    ) {
         self.id = id
         self.profile = profile
         self.condition = condition
         self.isDraining = isDraining
+        self.isExitProven = isExitProven
     }
 }
 
@@ -101,11 +107,15 @@ public struct Observations: Hashable, Sendable {
     public var drainedLedgers: [DrainedLedger]
     /// Answers to `ViewPlanner.positionsWanted`.
     public var positions: [ReplicaPosition]
+    /// What `TieBreaker` says: a mark that a view with two voters may carry, and whether the one that it carries is of no
+    /// use any more.
+    public var tieMark: UInt64?
+    public var isTieMarkLost: Bool
 
     public init(
         nodes: [ObservedNode] = [], asks: [LearnerAsk] = [], failedAsks: [LearnerAsk] = [],
         unreachableBackups: [BackupComplaint] = [], drainedLedgers: [DrainedLedger] = [],
-        positions: [ReplicaPosition] = []
+        positions: [ReplicaPosition] = [], tieMark: UInt64? = nil, isTieMarkLost: Bool = false
     ) {
         self.nodes = nodes
         self.asks = asks
@@ -113,5 +123,7 @@ public struct Observations: Hashable, Sendable {
         self.unreachableBackups = unreachableBackups
         self.drainedLedgers = drainedLedgers
         self.positions = positions
+        self.tieMark = tieMark
+        self.isTieMarkLost = isTieMarkLost
     }
 }

@@ -65,12 +65,14 @@ public struct ClusterSettings: Hashable, Sendable {
 /// A view: the one truth about who is a member, who votes, who owns and who backs up (rule R1).
 ///
 /// View n + 1 is chosen by single-decree Paxos among the voters of view n, so every number has one content. Nothing that
-/// must be unique is computed from anything else: gossip only suspects.
+/// must be unique is computed from anything else: gossip only suspects. A forced view (`ForcedViews.swift`) follows n
+/// without a majority, under a number far above.
 ///
-/// Invariants (`validate`): members, voters and backups ascend by name; a name stands once in each; the number of voters
-/// is odd, and each is a member with that disk; ledger numbers ascend from 1 and are below `nextLedger`; there are
-/// `Limits.keySlots` slots, each of a listed ledger (or all are of ledger 0 while there is no ledger). Replicas need not be
-/// members: a ledger whose copies are all away stays listed, and is unavailable.
+/// Invariants (`validate`): members, voters and backups ascend by name; a name stands once in each; there are 1 to
+/// `Limits.voters` voters, each a member with that disk; a mark of the tie-breaker stands only where there are two; exits
+/// ascend and are no members; ledger numbers ascend from 1 and are below `nextLedger`; there are `Limits.keySlots` slots,
+/// each of a listed ledger (or all are of ledger 0 while there is no ledger). Replicas need not be members: a ledger whose
+/// copies are all away stays listed, and is unavailable.
 public struct View: Hashable, Sendable {
     public var number: UInt64
     public var cluster: ClusterID
@@ -83,10 +85,17 @@ public struct View: Hashable, Sendable {
     public var settings: ClusterSettings
     /// The most recent losses, oldest first: at most `Limits.lostLedgers`.
     public var losses: [LedgerLoss]
+    /// Members of the view before that are no members of this one, and whose process is proven to be gone: nothing that
+    /// they could still start needs to be waited for (rule R3). They never cause a view; ascending.
+    public var exits: [NodeID]
+    /// With two voters: the mark in the registry that makes claims about the next view count (`TieBreaker`). Nil: no claim
+    /// counts, only proof.
+    public var tieMark: UInt64?
 
     public init(
         number: UInt64, cluster: ClusterID, members: [Member], voters: [StoreHolder], ledgers: [LedgerAssignment],
-        nextLedger: LedgerID, slots: [LedgerID], settings: ClusterSettings, losses: [LedgerLoss] = []
+        nextLedger: LedgerID, slots: [LedgerID], settings: ClusterSettings, losses: [LedgerLoss] = [],
+        exits: [NodeID] = [], tieMark: UInt64? = nil
     ) {
         self.number = number
         self.cluster = cluster
@@ -97,6 +106,8 @@ public struct View: Hashable, Sendable {
         self.slots = slots
         self.settings = settings
         self.losses = losses
+        self.exits = exits
+        self.tieMark = tieMark
     }
 
     public func member(_ name: NodeName) -> Member? { members.first { $0.id.name == name } }

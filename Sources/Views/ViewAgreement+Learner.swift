@@ -53,6 +53,11 @@ extension ViewAgreement {
         failures = 0
         highestRound = 0
         confirmations = []
+        hasMetRunning = false
+        claimed = nil
+        claimAt = nil
+        met = met.filter { view.voters.contains($0.key) }
+        proven = proven.filter { view.voters.contains($0.key) }
         askAt = isConfirmed || view.member(myself.id) != nil ? nil : now
         hold(.install(view))
     }
@@ -61,7 +66,12 @@ extension ViewAgreement {
         installed = view
         effects.append(.install(view))
         let isNewest = record.view?.number == view.number
-        if view.member(myself.id) != nil || (isNewest && isMajority(confirmations)) { setConfirmed(into: &effects) }
+        if view.member(myself.id) != nil {
+            setConfirmed(into: &effects)
+            endColdStart(at: now, into: &effects)
+        } else if isNewest, isMajority(confirmations) {
+            confirmByAnswers(at: now, into: &effects)
+        }
     }
 
     func answerWant(_ message: ViewMessage, into effects: inout [Effect]) {
@@ -69,8 +79,12 @@ extension ViewAgreement {
         let reply: ViewMessage
         if let view = record.view, message.isRequestAbout(olderThan: view.number) {
             reply = self.message(.decided(view), about: view.number)
+        } else if isDecidingAlone, settings.mutation != .confirmsWhileDeciding {
+            return  // It asks again, and will be told of the next view then.
         } else {
-            reply = self.message(.current(asked: message.sender.id.generation), about: known)
+            let isRunning = isConfirmed && coldUntil == nil
+            let asked = message.sender.id.generation
+            reply = self.message(.current(asked: asked, isRunning: isRunning), about: known)
         }
         effects.append(.send(reply, to: message.sender.id.name, address: message.sender.address))
     }
@@ -100,11 +114,11 @@ extension ViewAgreement {
             guard let address = address(of: voter.name) else { continue }
             effects.append(.send(message(.wantView, about: view.number), to: voter.name, address: address))
         }
-        count(myself.voter, into: &effects)
+        count(myself.voter, at: now, into: &effects)
     }
 
     mutating func confirm(
-        _ message: ViewMessage, asked: Generation, at now: Instant, into effects: inout [Effect]
+        _ message: ViewMessage, asked: Generation, isRunning: Bool, at now: Instant, into effects: inout [Effect]
     ) {
         guard let view = record.view, asked == myself.id.generation else { return }
         guard (1...view.number).contains(message.number) else {
@@ -112,15 +126,47 @@ extension ViewAgreement {
             hear(of: message.number, from: sender.id.name, sender.address, at: now, into: &effects)
             return
         }
-        count(message.sender.voter, into: &effects)
+        let isVoter = view.voters.contains(message.sender.voter)
+        if isVoter, isRunning {
+            hasMetRunning = true
+            if isConfirmed { endColdStart(at: now, into: &effects) }
+        }
+        count(message.sender.voter, at: now, into: &effects)
     }
 
-    private mutating func count(_ voter: StoreHolder, into effects: inout [Effect]) {
+    private mutating func count(_ voter: StoreHolder, at now: Instant, into effects: inout [Effect]) {
         guard !isConfirmed, let view = record.view, view.voters.contains(voter), !confirmations.contains(voter) else {
             return
         }
         confirmations.append(voter)
-        if isMajority(confirmations), installed?.number == view.number { setConfirmed(into: &effects) }
+        let isEnough = isMajority(confirmations) || settings.mutation == .solitaryColdStart
+        if isEnough, installed?.number == view.number { confirmByAnswers(at: now, into: &effects) }
+    }
+
+    /// A majority knows no later view. If nobody among them was running, the cluster was down.
+    private mutating func confirmByAnswers(at now: Instant, into effects: inout [Effect]) {
+        guard !isConfirmed else { return }
+        setConfirmed(into: &effects)
+        guard !hasMetRunning else { return }
+        coldUntil = now + settings.coldStart
+        endColdStartIfAllAreThere(at: now, into: &effects)
+    }
+
+    /// Whoever answered is there, whoever is alive for gossip too: also one that has lost its disk, since no waiting brings
+    /// that back.
+    mutating func endColdStartIfAllAreThere(at now: Instant, into effects: inout [Effect]) {
+        guard coldUntil != nil, let view = record.view else { return }
+        let isWhole = view.voters.allSatisfy { voter in
+            voter.name == myself.id.name || confirmations.contains(voter) || peers[voter.name]?.isAlive ?? false
+        }
+        if isWhole { endColdStart(at: now, into: &effects) }
+    }
+
+    mutating func endColdStart(at now: Instant, into effects: inout [Effect]) {
+        guard coldUntil != nil else { return }
+        coldUntil = nil
+        effects.append(.warm)
+        if desired != nil, isVoter, attempt == nil { proposeAt = now + settings.step * rank }
     }
 
     private mutating func setConfirmed(into effects: inout [Effect]) {

@@ -9,6 +9,8 @@ extension ViewAgreement {
         }
 
         var ballot: Ballot
+        /// It is to end in a view that is forced by proof.
+        let isForced: Bool
         var phase: Phase
         /// Whose votes count in this phase so far: each once.
         var votes: [StoreHolder] = []
@@ -17,15 +19,29 @@ extension ViewAgreement {
 
     /// Takes the newest wish: what a ballot proposes is fixed only when its first phase is over, so changes are batched.
     mutating func wish(for view: View?, at now: Instant) {
-        guard let current = record.view, let view, view.number == current.number &+ 1 else {
+        guard let current = record.view, let view,
+            view.number == current.number &+ 1 || view.isForced(after: current)
+        else {
             desired = nil
             if record.accepted == nil { proposeAt = nil }
             return
         }
+        let isForced = view.isForced(after: current)
+        let isNew = isForced != (desired?.isForced(after: current) ?? false)
         desired = view
-        guard isVoter, attempt == nil else { return }
+        guard isVoter, coldUntil == nil else { return }
+        if isNew, isForced { return proposeAnew(at: now) }
+        guard attempt == nil else { return }
         let turn = now + settings.step * rank
         if proposeAt == nil { proposeAt = turn }
+    }
+
+    /// What a ballot waits for has changed: the one under way is given up, another begins at once.
+    mutating func proposeAnew(at now: Instant) {
+        guard isVoter, desired != nil || record.accepted != nil else { return }
+        attempt = nil
+        failures = 0
+        proposeAt = now + settings.step * rank
     }
 
     /// How many living voters come before this one.
@@ -44,12 +60,14 @@ extension ViewAgreement {
 
     mutating func beginBallot(at now: Instant, into effects: inout [Effect]) {
         proposeAt = nil
-        guard isVoter, attempt == nil, desired != nil || record.accepted != nil else { return }
+        guard let view = record.view, isVoter, attempt == nil, mayPropose else { return }
         highestRound = max(highestRound, record.promised?.round ?? 0)
         guard highestRound < .max else { return }
         highestRound += 1
         let ballot = Ballot(round: highestRound, generation: myself.id.generation, name: myself.id.name)
-        attempt = Attempt(ballot: ballot, phase: .preparing(best: nil), deadline: now + settings.phaseTimeout)
+        attempt = Attempt(
+            ballot: ballot, isForced: desired?.isForced(after: view) ?? false, phase: .preparing(best: nil),
+            deadline: now + settings.phaseTimeout)
         askVoters(.prepare(ballot), into: &effects)
         let sender = message(.prepare(ballot), about: 0).sender
         prepare(ballot, sender, at: now, into: &effects)
@@ -60,16 +78,21 @@ extension ViewAgreement {
         into effects: inout [Effect]
     ) {
         guard var attempt, attempt.ballot == ballot, case .preparing(var best) = attempt.phase,
-            !attempt.votes.contains(voter)
+            !attempt.votes.contains(voter), let current = record.view
         else { return }
-        if let accepted, best.map({ $0.ballot < accepted.ballot }) ?? true { best = accepted }
+        if let accepted, best.map({ $0.ballot < accepted.ballot }) ?? true {
+            // A minority cannot tell whether what it has accepted as the next view was chosen, or something else. What it
+            // forces has another number in any case; a view that it may have forced already has to stay the one.
+            if !attempt.isForced || accepted.view.isForced(after: current) { best = accepted }
+        }
         attempt.votes.append(voter)
         attempt.phase = .preparing(best: best)
         self.attempt = attempt
-        guard isMajority(attempt.votes) else { return }
+        guard isQuorum(attempt.votes, of: attempt) else { return }
 
         // What may have been chosen in a lower ballot has to be proposed again.
-        guard let view = best?.view ?? desired else {
+        if settings.mutation == .aloneIgnoresAccepted, !isMajority(attempt.votes) { best = nil }
+        guard let view = best?.view ?? desired, attempt.isForced == view.isForced(after: current) || best != nil else {
             // The wish has passed. Only the own vote, not on disk yet, may tell of an accepted view: then try again.
             abandonBallot(at: now)
             return
@@ -91,7 +114,7 @@ extension ViewAgreement {
         else { return }
         attempt.votes.append(voter)
         self.attempt = attempt
-        guard isMajority(attempt.votes) else { return }
+        guard isQuorum(attempt.votes, of: attempt) else { return }
         announce(view, into: &effects)
         adopt(view, at: now)
     }
@@ -123,7 +146,7 @@ extension ViewAgreement {
     }
 
     /// To everybody whom it concerns: the members before and after. Others hear of its number by gossip.
-    private func announce(_ view: View, into effects: inout [Effect]) {
+    func announce(_ view: View, into effects: inout [Effect]) {
         let old = record.view?.members.map(\.id.name) ?? []
         let names = Set(old).union(view.members.map(\.id.name)).subtracting([myself.id.name])
         for name in names.sorted() {

@@ -20,12 +20,12 @@ public import Primitives
 ///   it. Any later view is installed, also one that is obsolete by now.
 /// - **Restart.** `isConfirmed` is false until a majority of the voters of the node's last view have told *this process*
 ///   that they know no later one, or a view was installed that lists this generation. Until then the node must run nothing.
-///   It votes at once all the same.
+///   It votes at once all the same. If none of those who answered was running, the cluster was down (`isCold`): then its own
+///   wishes wait until all voters of the view are there, or `Settings.coldStart` has passed, so that the longest ledgers
+///   win and nobody is given up who is only slow to start.
+/// - **Two voters, a tie, and force**: `ViewAgreement+Alone`.
 /// - **Deviation from Paxos.** A proposer that gets no majority in time does not repeat its messages: it begins a
 ///   greater ballot. A voter checks that a proposed view may follow its own (`View.validate(after:)`) before it accepts.
-///
-/// With two voters a tie-breaker outside the cluster will stand in for the missing majority; until then the planner never
-/// makes two voters. Its place is `isMajority`.
 public struct ViewAgreement: Sendable {
     public enum Event: Sendable {
         /// Found a cluster of this node alone. Ignored by a member of one.
@@ -37,9 +37,15 @@ public struct ViewAgreement: Sendable {
         case heard(viewNumber: UInt64, from: NodeName, address: Address)
         /// Everybody that gossip knows.
         case peers([Peer])
-        /// The planner's newest result for the view after the one that was installed last; nil: it is fine as it is. To be
-        /// sent again after every `.install`: a wish for another number is dropped.
+        /// The planner's newest result for the view after the one that was installed last, or one that is forced after it;
+        /// nil: it is fine as it is. To be sent again after every `.install`: a wish for another number is dropped.
         case desired(View?)
+        /// The registry has given the number of the next view to this node, and the mark of the installed view is still
+        /// there: the answer to `.claim`.
+        case claimGranted(number: UInt64)
+        /// An operator says that the missing voters will not come back: this view becomes the view, without any vote. To be
+        /// made by `ViewPlanner.recovered`.
+        case force(View)
         /// `nextDeadline` has passed. Harmless when it has not.
         case tick
     }
@@ -52,21 +58,34 @@ public struct ViewAgreement: Sendable {
         case install(View)
         /// `isConfirmed` has become true.
         case confirmed
+        /// The wait after a cold start is over: whoever is not there by now may be given up.
+        case warm
+        /// Ask the registry for this number (`TieBreaker.claim`); asked again as long as it would help.
+        case claim(number: UInt64, mark: UInt64)
         /// Something is wrong with what a peer said. It was ignored; it is worth a line in the log.
         case refused(Refusal, from: NodeName)
     }
 
-    /// A node as gossip knows it.
+    /// A node as gossip knows it, in its newest generation.
     public struct Peer: Hashable, Sendable {
-        public var name: NodeName
+        public var id: NodeID
+        public var disk: StoreID
         public var address: Address
+        /// Suspects are.
         public var isAlive: Bool
+        /// See `ObservedNode.isExitProven`.
+        public var isExitProven: Bool
 
-        public init(name: NodeName, address: Address, isAlive: Bool) {
-            self.name = name
+        public init(id: NodeID, disk: StoreID, address: Address, isAlive: Bool, isExitProven: Bool = false) {
+            self.id = id
+            self.disk = disk
             self.address = address
             self.isAlive = isAlive
+            self.isExitProven = isExitProven
         }
+
+        var name: NodeName { id.name }
+        var voter: StoreHolder { StoreHolder(name: id.name, store: disk) }
     }
 
     public enum Refusal: Hashable, Sendable {
@@ -93,14 +112,24 @@ public struct ViewAgreement: Sendable {
         public var confirmationInterval: Duration
         /// No more than one question for a given view number in this time.
         public var fetchInterval: Duration
+        /// How often the registry is asked for the number of the next view.
+        public var claimInterval: Duration
+        /// How long a process that starts waits for all voters of its view, once a majority has answered and none of them
+        /// was running.
+        public var coldStart: Duration
         /// Whether a node without a view installs the first one that it hears of, though it is not listed in it yet.
         public var joins: Bool
+        /// Whether proof is enough to go on without the others.
+        public var survives: Bool
+        /// For tests of the tests.
+        package var mutation: Mutation?
 
         public init(
             step: Duration = .milliseconds(50), patience: Duration = .milliseconds(250),
             phaseTimeout: Duration = .milliseconds(250), backoff: Duration = .milliseconds(50),
             maximumBackoff: Duration = .seconds(2), confirmationInterval: Duration = .milliseconds(500),
-            fetchInterval: Duration = .milliseconds(100), joins: Bool = true
+            fetchInterval: Duration = .milliseconds(100), claimInterval: Duration = .milliseconds(500),
+            coldStart: Duration = Limits.coldStartPatience, joins: Bool = true, survives: Bool = true
         ) {
             self.step = step
             self.patience = patience
@@ -109,8 +138,29 @@ public struct ViewAgreement: Sendable {
             self.maximumBackoff = maximumBackoff
             self.confirmationInterval = confirmationInterval
             self.fetchInterval = fetchInterval
+            self.claimInterval = claimInterval
+            self.coldStart = coldStart
             self.joins = joins
+            self.survives = survives
         }
+    }
+
+    /// Planted mistakes: each has to be found by the simulation.
+    package enum Mutation: String, CaseIterable, Sendable {
+        /// A process that is not confirmed claims, and decides by its claim.
+        case claimUnconfirmed
+        /// One of two voters goes on alone without proof.
+        case aloneWithoutProof
+        /// Proof that an earlier process is gone is taken for proof about the one that came after it.
+        case staleProof
+        /// The own vote before going on alone is ignored.
+        case aloneIgnoresAccepted
+        /// A restarted peer is told that there is no later view by one that is deciding it alone.
+        case confirmsWhileDeciding
+        /// A minority of survivors forces a view without proof about the others.
+        case forceWithoutProof
+        /// A process that starts does not wait for a majority.
+        case solitaryColdStart
     }
 
     /// What waits for a record to be on disk.
@@ -129,6 +179,8 @@ public struct ViewAgreement: Sendable {
     public internal(set) var installed: View?
     /// Whether this process may run anything: see "Restart" above.
     public internal(set) var isConfirmed = false
+    /// Until when wishes wait after a cold start.
+    public internal(set) var coldUntil: Instant?
 
     var random: SeededGenerator
     var peers: [NodeName: Peer] = [:]
@@ -148,8 +200,18 @@ public struct ViewAgreement: Sendable {
 
     /// Voters of `record.view` that have told this process that they know no later view.
     var confirmations: [StoreHolder] = []
+    /// One of them was running.
+    var hasMetRunning = false
     var askAt: Instant?
     var fetched: (number: UInt64, at: Instant)?
+
+    /// The newest process of each voter that this one has met, and that is proven to be gone.
+    var met: [StoreHolder: Generation] = [:]
+    var proven: [StoreHolder: Generation] = [:]
+    /// The number that the registry has given to this process.
+    var claimed: UInt64?
+    /// When to ask the registry, as long as that would help.
+    var claimAt: Instant?
 
     /// - Parameters:
     ///   - myself: this process. Its generation is in `record`, and on disk, already.
@@ -174,7 +236,7 @@ public struct ViewAgreement: Sendable {
 
     /// When to send `.tick`, at the latest; nil: nothing is due.
     public var nextDeadline: Instant? {
-        [proposeAt, attempt?.deadline, askAt].compactMap { $0 }.min()
+        [proposeAt, attempt?.deadline, askAt, claimAt, coldUntil].compactMap { $0 }.min()
     }
 
     public mutating func handle(_ event: Event, at now: Instant, into effects: inout [Effect]) {
@@ -184,10 +246,13 @@ public struct ViewAgreement: Sendable {
         case .persisted(let ticket): durableTicket = max(durableTicket, min(ticket, lastTicket))
         case .heard(let number, let name, let address):
             hear(of: number, from: name, address, at: now, into: &effects)
-        case .peers(let all): peers = Dictionary(all.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        case .peers(let all): meet(all, at: now, into: &effects)
         case .desired(let view): wish(for: view, at: now)
+        case .claimGranted(let number): takeClaim(of: number, at: now)
+        case .force(let view): force(view, at: now, into: &effects)
         case .tick: break
         }
+        considerClaim(at: now)
         releaseHeld(at: now, into: &effects)
         act(at: now, into: &effects)
         releaseHeld(at: now, into: &effects)
@@ -201,6 +266,8 @@ public struct ViewAgreement: Sendable {
     /// Does what is due.
     private mutating func act(at now: Instant, into effects: inout [Effect]) {
         if let askAt, now >= askAt { askForConfirmation(at: now, into: &effects) }
+        if let coldUntil, now >= coldUntil { endColdStart(at: now, into: &effects) }
+        if let claimAt, now >= claimAt { claim(at: now, into: &effects) }
         if let attempt, now >= attempt.deadline { abandonBallot(at: now) }
         if let proposeAt, now >= proposeAt { beginBallot(at: now, into: &effects) }
     }
@@ -210,10 +277,12 @@ public struct ViewAgreement: Sendable {
             effects.append(.refused(.foreignCluster(theirs), from: message.sender.id.name))
             return
         }
+        meet(message.sender)
         switch message.body {
         case .decided(let view): learn(view, from: message.sender.id.name, at: now, into: &effects)
         case .wantView: answerWant(message, into: &effects)
-        case .current(let asked): confirm(message, asked: asked, at: now, into: &effects)
+        case .current(let asked, let isRunning):
+            confirm(message, asked: asked, isRunning: isRunning, at: now, into: &effects)
         case .prepare, .promise, .propose, .accepted, .refuse: vote(on: message, at: now, into: &effects)
         }
     }
@@ -258,7 +327,7 @@ extension ViewAgreement {
     /// Whether this process votes about the next view: by name and disk.
     public var isVoter: Bool { record.view?.voters.contains(myself.voter) ?? false }
 
-    /// Whether these voters of `record.view` can decide. With two voters, the place of the tie-breaker.
+    /// Whether these voters of `record.view` can decide whatever the others do.
     func isMajority(_ votes: [StoreHolder]) -> Bool {
         guard let view = record.view else { return false }
         return votes.count >= view.majority

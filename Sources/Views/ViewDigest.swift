@@ -35,6 +35,11 @@ extension View {
             hash.mix(loss.primary.rawValue)
             hash.mix(loss.view)
         }
+        hash.mix(exits) { hash, exit in
+            hash.mix(exit.name.rawValue)
+            hash.mix(exit.generation.rawValue)
+        }
+        hash.mix(tieMark.map { [$0] } ?? []) { $0.mix($1) }
         return hash.value
     }
 }

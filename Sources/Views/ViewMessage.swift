@@ -32,14 +32,16 @@ public struct ViewMessage: Hashable, Sendable {
         case decided(View)
         /// "I know view `number`: send me a later one, or say that you know of none."
         case wantView
-        /// Answers the `wantView` of that generation: "I know none later than yours, mine is `number`."
-        case current(asked: Generation)
+        /// Answers the `wantView` of that generation: "I know none later than yours, mine is `number`." `isRunning`: and I
+        /// am not one that waits after a cold start.
+        case current(asked: Generation, isRunning: Bool)
     }
 
     /// Nil: the sender is a member of nothing yet.
     public var cluster: ClusterID?
     public var sender: Sender
-    /// The view that the message is about: the one to decide, or the one that is known (0: none).
+    /// The view that the message is about: the one to decide, or the one that is known (0: none). A forced view has a
+    /// higher number than the one that it is decided in place of.
     public var number: UInt64
     public var body: Body
 

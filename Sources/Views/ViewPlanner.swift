@@ -5,36 +5,54 @@ public import Primitives
 ///
 /// - **Members**: who is gone or has left leaves, who is alive enters, a new generation replaces the old one; nothing
 ///   changes on account of a suspect, or of a member that nobody has news of.
-/// - **Voters** (`VoterPlan`): the largest odd number of living members that do not drain, at most `Limits.voters`; present
-///   voters are kept first. So one or two members have one voter: with two, one is strictly better, until there is a
-///   tie-breaker for two.
+/// - **Voters** (`VoterPlan`): all living members that do not drain, at most `Limits.voters`, but 3 of 4 and 5 of 6; present
+///   voters are kept first. One of three dies: the two that are left vote. One of two dies: the last one goes on by the
+///   rules for a tie, or waits.
+/// - **Mark of the tie-breaker**: kept as long as there are two voters and it is not lost; else the one at hand, if any.
+/// - **Exits**: members that leave, and are proven to be gone. Only noted: no view is made for their sake.
 /// - **Ledgers** (`LedgerPlan`): takeover when the primary is gone, drains, was restarted or has another store; otherwise
 ///   changes of its backups, a learner only by a valid ask. Lost ledgers are given up, drained ones deleted, members
 ///   without one get one.
 /// - **Key slots** of removed ledgers go to the others, evenly.
 ///
 /// All changes are batched into one view. It is a fixed point: with the same observations, without the asks, the plan
-/// after the planned view is nil; only a drain may take one more step.
+/// after the planned view is nil; only a drain may take one more step. Where too few voters are left to decide anything, see
+/// `ForcedViews.swift`.
 public enum ViewPlanner {
     /// Nil: nothing is to be changed.
     public static func next(after view: View, _ observed: Observations) -> View? {
+        plan(after: view, observed, nil)
+    }
+
+    static func plan(after view: View, _ observed: Observations, _ forcing: Forcing?) -> View? {
         let situation = Situation(view, observed)
         var next = view
-        next.number = view.number &+ 1
+        next.number = view.number &+ (forcing?.jump ?? 1)
         next.members = situation.members
         next.voters = VoterPlan.voters(after: view, situation)
         guard !next.voters.isEmpty else { return nil }
+        next.tieMark = next.voters.count == 2 ? tieMark(after: view, observed) : nil
+        next.exits = view.members.map(\.id).filter { id in
+            next.member(id) == nil && observed.nodes.contains { $0.id == id && $0.isExitProven }
+        }.sorted()
 
-        var plan = LedgerPlan(view, situation, observed)
+        var plan = LedgerPlan(view, situation, observed, forcing)
         plan.decide()
         next.ledgers = plan.ledgers
         next.nextLedger = plan.nextLedger
         next.losses = Array((view.losses + plan.losses).suffix(Limits.lostLedgers))
         next.slots = slots(of: next, before: view.slots)
+        guard forcing == nil, !plan.isForced else { return next }
 
         var unchanged = next
         unchanged.number = view.number
-        return unchanged == view && !plan.isForced ? nil : next
+        unchanged.exits = view.exits
+        return unchanged == view ? nil : next
+    }
+
+    private static func tieMark(after view: View, _ observed: Observations) -> UInt64? {
+        if let mark = view.tieMark, !observed.isTieMarkLost { return mark }
+        return observed.tieMark
     }
 
     /// Whose positions are worth asking for before a takeover: the replicas that could become primary, where there is a
@@ -42,7 +60,13 @@ public enum ViewPlanner {
     public static func positionsWanted(
         _ view: View, _ observed: Observations
     ) -> [(ledger: LedgerID, replica: StoreHolder)] {
-        let plan = LedgerPlan(view, Situation(view, observed), observed)
+        positionsWanted(view, observed, nil)
+    }
+
+    static func positionsWanted(
+        _ view: View, _ observed: Observations, _ forcing: Forcing?
+    ) -> [(ledger: LedgerID, replica: StoreHolder)] {
+        let plan = LedgerPlan(view, Situation(view, observed), observed, forcing)
         return view.ledgers.flatMap { ledger -> [(ledger: LedgerID, replica: StoreHolder)] in
             guard let candidates = plan.takeoverCandidates(of: ledger), candidates.count > 1 else { return [] }
             return candidates.map { (ledger.id, $0) }

@@ -29,11 +29,15 @@ extension View {
         try require(members.count <= Limits.members, "\(members.count) members")
         try require(
             zip(members, members.dropFirst()).allSatisfy { $0.id.name < $1.id.name }, "members do not ascend by name")
-        try require(!voters.count.isMultiple(of: 2) && voters.count <= Limits.voters, "\(voters.count) voters")
+        try require((1...Limits.voters).contains(voters.count), "\(voters.count) voters")
         try require(ascends(voters), "voters do not ascend by name")
         for voter in voters {
             try require(member(voter.name)?.voter == voter, "voter \(voter) is not a member with that disk")
         }
+        try require(tieMark == nil || voters.count == 2, "a mark of the tie-breaker with \(voters.count) voters")
+        try require(exits.count <= Limits.members, "\(exits.count) exits")
+        try require(zip(exits, exits.dropFirst()).allSatisfy { $0 < $1 }, "exits do not ascend")
+        try require(exits.allSatisfy { member($0) == nil }, "a member's exit")
         try require(ledgers.count <= Limits.ledgers, "\(ledgers.count) ledgers")
         try require(zip(ledgers, ledgers.dropFirst()).allSatisfy { $0.id < $1.id }, "ledgers do not ascend")
         try require(nextLedger.rawValue >= 1, "the next ledger is L0")
@@ -59,22 +63,33 @@ extension View {
     /// Throws unless this view may be proposed after `previous`: the rules that safety rests on, whoever the proposer is.
     ///
     /// A ledger's term never falls, and rises when its primary changes or was restarted; a takeover lists only replicas
-    /// that `previous` listed; numbers of ledgers are never used again.
+    /// that `previous` listed; numbers of ledgers are never used again. In a forced view every term rises by the jump of the
+    /// view's number, and the numbers of new ledgers leave a gap.
     public func validate(after previous: View) throws(ViewError) {
         func require(_ holds: Bool, _ what: @autoclosure () -> String) throws(ViewError) {
             guard holds else { throw .illegalChange(what()) }
         }
         try validate()
         try require(cluster == previous.cluster, "another cluster")
-        try require(number == previous.number &+ 1, "view \(number) after view \(previous.number)")
-        try require(nextLedger >= previous.nextLedger, "the next ledger falls")
+        let isForced = isForced(after: previous)
+        try require(number == previous.number &+ 1 || isForced, "view \(number) after view \(previous.number)")
+        let (firstNew, overflow) = previous.nextLedger.rawValue.addingReportingOverflow(
+            isForced ? Limits.forcedLedgerJump : 0)
+        try require(!overflow && nextLedger.rawValue >= firstNew, "the next ledger falls, or leaves no gap")
+        try require(
+            exits.allSatisfy { previous.member($0) != nil }, "the exit of one that was no member")
         for ledger in ledgers {
             guard let before = previous.ledger(ledger.id) else {
-                try require(ledger.id >= previous.nextLedger, "the number of \(ledger.id) was used before")
+                try require(ledger.id.rawValue >= firstNew, "the number of \(ledger.id) may have been used before")
                 try require(ledger.backups.isEmpty, "the new \(ledger.id) has backups that hold nothing")
                 continue
             }
             try require(ledger.founder == before.founder, "\(ledger.id) changes its founder")
+            if isForced {
+                let jump = number &- previous.number
+                try require(
+                    ledger.term.rawValue &- before.term.rawValue == jump, "the term of \(ledger.id) does not jump")
+            }
             if ledger.term == before.term {
                 try require(ledger.primary == before.primary, "\(ledger.id) changes its primary within a term")
                 let process = previous.member(before.primary.name)?.id

@@ -38,6 +38,13 @@ public struct ByteWriter: Sendable {
 
     public mutating func string(_ value: String) { byteString(value.utf8) }
 
+    /// A text for people: what is beyond `limit` bytes of UTF-8 is cut off, between two characters.
+    mutating func text(_ value: String, upTo limit: Int) {
+        var kept = value
+        while kept.utf8.count > limit { kept.removeLast() }
+        string(kept)
+    }
+
     public mutating func optional<Value>(_ value: Value?, _ write: (inout ByteWriter, Value) -> Void) {
         bool(value != nil)
         if let value { write(&self, value) }

@@ -90,6 +90,7 @@ private enum RumorTag {
     static let suspectWithProof: UInt8 = 3
     static let dead: UInt8 = 4
     static let left: UInt8 = 5
+    static let deadWithProof: UInt8 = 6
 }
 
 extension ByteWriter {
@@ -130,8 +131,8 @@ extension ByteWriter {
         case .suspect(_, _, let accuser, let hasProof):
             common(hasProof ? RumorTag.suspectWithProof : RumorTag.suspect)
             nodeName(accuser)
-        case .dead(_, _, let accuser):
-            common(RumorTag.dead)
+        case .dead(_, _, let accuser, let isProven):
+            common(isProven ? RumorTag.deadWithProof : RumorTag.dead)
             nodeName(accuser)
         case .left: common(RumorTag.left)
         }
@@ -147,6 +148,7 @@ extension ByteWriter {
         loadDigest(record.load)
         varint(record.viewNumber)
         optional(record.heardAt) { $0.instant($1) }
+        bool(record.isExitProven)
     }
 }
 
@@ -172,7 +174,8 @@ extension ByteReader {
         case RumorTag.alive: .alive(id, incarnation, try memberProfile())
         case RumorTag.suspect: .suspect(id, incarnation, by: try nodeName(), hasProof: false)
         case RumorTag.suspectWithProof: .suspect(id, incarnation, by: try nodeName(), hasProof: true)
-        case RumorTag.dead: .dead(id, incarnation, by: try nodeName())
+        case RumorTag.dead: .dead(id, incarnation, by: try nodeName(), isProven: false)
+        case RumorTag.deadWithProof: .dead(id, incarnation, by: try nodeName(), isProven: true)
         case RumorTag.left: .left(id, incarnation)
         default: throw .invalid("kind of rumor")
         }
@@ -182,9 +185,11 @@ extension ByteReader {
         let id = try nodeID()
         let profile = try memberProfile()
         guard let state = MemberState(rawValue: try uint8()) else { throw .invalid("member state") }
-        return MemberRecord(
+        let record = MemberRecord(
             id: id, profile: profile, state: state, incarnation: Incarnation(try varint32("incarnation")),
             since: try instant(), load: try loadDigest(), viewNumber: try varint(),
-            heardAt: try optional { reader throws(WireError) in try reader.instant() })
+            heardAt: try optional { reader throws(WireError) in try reader.instant() }, isExitProven: try bool())
+        guard !record.isExitProven || !record.state.isLiving else { throw .invalid("proof of a living member's end") }
+        return record
     }
 }

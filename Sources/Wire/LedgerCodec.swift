@@ -21,6 +21,7 @@ extension ByteWriter {
         place(value.place)
         array(value.records) { $0.taskRecord($1) }
         varint(value.committed)
+        optional(value.forgottenUpTo) { $0.taskID($1) }
     }
 
     public mutating func replicaReply(_ value: ReplicaReply) {
@@ -92,7 +93,8 @@ extension ByteReader {
             ledger: try ledgerID(), term: try term(), isFirst: try bool(), isLast: try bool(), place: try place(),
             records: try array(upTo: Limits.messageEntries, "records") { (reader) throws(WireError) in
                 try reader.taskRecord()
-            }, committed: try varint())
+            }, committed: try varint(),
+            forgottenUpTo: try optional { reader throws(WireError) in try reader.taskID() })
     }
 
     public mutating func replicaReply() throws(WireError) -> ReplicaReply {
@@ -109,7 +111,7 @@ extension ByteReader {
         OfferRequest(ledger: try ledgerID(), tail: try ledgerEntries())
     }
 
-    private mutating func ledgerEntries() throws(WireError) -> [LedgerEntry] {
+    mutating func ledgerEntries() throws(WireError) -> [LedgerEntry] {
         try array(upTo: Limits.messageEntries, "entries") { (reader) throws(WireError) in try reader.ledgerEntry() }
     }
 

@@ -59,6 +59,40 @@ public struct PeerStatus: Hashable, Sendable {
         }
     }
 
+    /// Its journal, and the disk that it is on.
+    public struct Disk: Hashable, Sendable {
+        public var journalBytes: UInt64
+        public var isFull: Bool
+        /// As the setting says it: `always`.
+        public var sync: String
+        /// Nil before the first sync of the process.
+        public var sinceSync: Duration?
+        public var worstSync: Duration
+
+        public init(journalBytes: UInt64, isFull: Bool, sync: String, sinceSync: Duration?, worstSync: Duration) {
+            self.journalBytes = journalBytes
+            self.isFull = isFull
+            self.sync = sync
+            self.sinceSync = sinceSync
+            self.worstSync = worstSync
+        }
+    }
+
+    /// What it may do, as far as it knows.
+    public struct Standing: Hashable, Sendable {
+        /// A majority of the voters has just let it start tasks.
+        public var mayStart: Bool
+        public var reachesMajority: Bool
+        /// Why it takes no submissions; nil: it does.
+        public var unreadiness: String?
+
+        public init(mayStart: Bool, reachesMajority: Bool, unreadiness: String?) {
+            self.mayStart = mayStart
+            self.reachesMajority = reachesMajority
+            self.unreadiness = unreadiness
+        }
+    }
+
     public var node: NodeID
     public var viewNumber: UInt64
     public var viewDigest: UInt64
@@ -74,16 +108,16 @@ public struct PeerStatus: Hashable, Sendable {
     /// Nil: no registry.
     public var isRegistryConnected: Bool?
     public var ledgers: [Ledger]
-    /// Ledgers that this node was the last to serve when it left, before its latest start.
-    public var closed: [Ledger]
     public var queues: [Queue]
     public var takeovers: [Takeover]
+    public var disk: Disk
+    public var standing: Standing
 
     public init(
         node: NodeID, viewNumber: UInt64, viewDigest: UInt64, load: LoadDigest, slotCount: UInt32, busy: [Slot],
         taskTypes: [String], completed: UInt64, failed: UInt64, duplicatesDiscarded: UInt64, stolen: UInt64,
-        unwrittenResults: UInt64, isRegistryConnected: Bool?, ledgers: [Ledger], closed: [Ledger], queues: [Queue],
-        takeovers: [Takeover]
+        unwrittenResults: UInt64, isRegistryConnected: Bool?, ledgers: [Ledger], queues: [Queue],
+        takeovers: [Takeover], disk: Disk, standing: Standing
     ) {
         self.node = node
         self.viewNumber = viewNumber
@@ -99,9 +133,10 @@ public struct PeerStatus: Hashable, Sendable {
         self.unwrittenResults = unwrittenResults
         self.isRegistryConnected = isRegistryConnected
         self.ledgers = ledgers
-        self.closed = closed
         self.queues = queues
         self.takeovers = takeovers
+        self.disk = disk
+        self.standing = standing
     }
 }
 
@@ -110,4 +145,6 @@ extension Limits {
     public static let takeovers = 64
     /// Queues of one status answer.
     public static let reportedQueues = 10_000
+    /// Why a node takes no submissions: a sentence.
+    static let reasonBytes = 1024
 }

@@ -22,11 +22,9 @@ extension ByteWriter {
             value.completed, value.failed, value.duplicatesDiscarded, value.stolen, value.unwrittenResults,
         ] { varint(counter) }
         optional(value.isRegistryConnected) { $0.bool($1) }
-        for ledgers in [value.ledgers, value.closed] {
-            array(ledgers) { writer, ledger in
-                writer.ledgerID(ledger.id)
-                writer.varint(ledger.open)
-            }
+        array(value.ledgers) { writer, ledger in
+            writer.ledgerID(ledger.id)
+            writer.varint(ledger.open)
         }
         array(value.queues) { writer, queue in
             writer.string(queue.name)
@@ -40,6 +38,14 @@ extension ByteWriter {
             writer.timestamp(takeover.at)
             writer.varint(takeover.recovered)
         }
+        varint(value.disk.journalBytes)
+        bool(value.disk.isFull)
+        text(value.disk.sync, upTo: Limits.nameBytes)
+        optional(value.disk.sinceSync) { $0.duration($1) }
+        duration(value.disk.worstSync)
+        bool(value.standing.mayStart)
+        bool(value.standing.reachesMajority)
+        optional(value.standing.unreadiness) { $0.text($1, upTo: Limits.reasonBytes) }
     }
 }
 
@@ -54,12 +60,26 @@ extension ByteReader {
             }, completed: try varint(), failed: try varint(), duplicatesDiscarded: try varint(), stolen: try varint(),
             unwrittenResults: try varint(),
             isRegistryConnected: try optional { reader throws(WireError) in try reader.bool() },
-            ledgers: try ledgerCounts(), closed: try ledgerCounts(),
+            ledgers: try ledgerCounts(),
             queues: try array(upTo: Limits.reportedQueues, "queues") { reader throws(WireError) in
                 try reader.queueDepth()
             },
             takeovers: try array(upTo: Limits.takeovers, "takeovers") { reader throws(WireError) in
                 try reader.takeover()
+            }, disk: try disk(), standing: try standing())
+    }
+
+    private mutating func disk() throws(WireError) -> PeerStatus.Disk {
+        PeerStatus.Disk(
+            journalBytes: try varint(), isFull: try bool(), sync: try string(upTo: Limits.nameBytes, "sync"),
+            sinceSync: try optional { reader throws(WireError) in try reader.duration() }, worstSync: try duration())
+    }
+
+    private mutating func standing() throws(WireError) -> PeerStatus.Standing {
+        PeerStatus.Standing(
+            mayStart: try bool(), reachesMajority: try bool(),
+            unreadiness: try optional { reader throws(WireError) in
+                try reader.string(upTo: Limits.reasonBytes, "reason")
             })
     }
 

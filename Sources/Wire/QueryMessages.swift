@@ -42,6 +42,8 @@ public enum ForwardReply: Hashable, Sendable {
     case accepted([TaskID], holders: [NodeName])
     case full
     case unavailable
+    /// No room on its disk: in its data folder.
+    case diskFull(folder: String)
 }
 
 /// What a primary tells the voters about one of its ledgers, for the next view.
@@ -90,6 +92,9 @@ extension ByteWriter {
             array(holders) { $0.nodeName($1) }
         case .full: uint8(2)
         case .unavailable: uint8(3)
+        case .diskFull(let folder):
+            uint8(4)
+            text(folder, upTo: Limits.folderBytes)
         }
     }
 
@@ -163,6 +168,7 @@ extension ByteReader {
                 })
         case 2: .full
         case 3: .unavailable
+        case 4: .diskFull(folder: try string(upTo: Limits.folderBytes, "folder"))
         default: throw .invalid("forward reply")
         }
     }
@@ -183,4 +189,9 @@ extension ByteReader {
     private mutating func learnerAsk() throws(WireError) -> LearnerAsk {
         LearnerAsk(ledger: try ledgerID(), view: try uint64(), term: Term(try uint64()), learner: try storeHolder())
     }
+}
+
+extension Limits {
+    /// The path of a data folder, as a peer tells it; a longer one is cut.
+    static let folderBytes = 1024
 }

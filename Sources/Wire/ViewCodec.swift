@@ -35,6 +35,8 @@ extension ByteWriter {
             writer.nodeName(loss.primary)
             writer.varint(loss.view)
         }
+        array(value.exits) { $0.nodeID($1) }
+        optional(value.tieMark) { $0.uint64($1) }
     }
 
     public mutating func ballot(_ value: Ballot) {
@@ -71,8 +73,9 @@ extension ByteWriter {
             self.view(view)
         case .wantView:
             break
-        case .current(let asked):
+        case .current(let asked, let isRunning):
             uint64(asked.rawValue)
+            bool(isRunning)
         }
     }
 }
@@ -106,7 +109,9 @@ extension ByteReader {
             settings: ClusterSettings(copies: try uint8()),
             losses: try array(upTo: Limits.lostLedgers, "losses") { (reader) throws(WireError) in
                 LedgerLoss(ledger: try reader.ledgerID(), primary: try reader.nodeName(), view: try reader.varint())
-            })
+            },
+            exits: try array(upTo: Limits.members, "exits") { (reader) throws(WireError) in try reader.nodeID() },
+            tieMark: try optional { (reader) throws(WireError) in try reader.uint64() })
         do throws(ViewError) {
             try view.validate()
         } catch {
@@ -128,7 +133,7 @@ extension ByteReader {
         let sender = ViewMessage.Sender(id: try nodeID(), disk: StoreID(try uint64()), address: try address())
         let number = try varint()
         let body = try viewMessageBody()
-        if let told = body.viewNumber, told != number { throw .invalid("view number") }
+        guard body.isAbout(number) else { throw .invalid("view number") }
         return ViewMessage(cluster: cluster, sender: sender, number: number, body: body)
     }
 
@@ -143,7 +148,7 @@ extension ByteReader {
         case 5: .refuse(try ballot(), promised: try ballot())
         case 6: .decided(try view())
         case 7: .wantView
-        case 8: .current(asked: Generation(try uint64()))
+        case 8: .current(asked: Generation(try uint64()), isRunning: try bool())
         default: throw .invalid("kind of view message")
         }
     }
@@ -164,12 +169,13 @@ extension ViewMessage.Body {
         }
     }
 
-    /// Of the view inside, which is the view that the message is about.
-    fileprivate var viewNumber: UInt64? {
+    /// Whether the view inside is the one that the message is about, or one that may be forced in its place.
+    fileprivate func isAbout(_ number: UInt64) -> Bool {
         switch self {
-        case .propose(_, let view), .decided(let view): view.number
-        case .promise(_, let accepted): accepted?.view.number
-        case .prepare, .accepted, .refuse, .wantView, .current: nil
+        case .decided(let view): view.number == number
+        case .propose(_, let view): view.number >= number
+        case .promise(_, let accepted): accepted?.view.number ?? number >= number
+        case .prepare, .accepted, .refuse, .wantView, .current: true
         }
     }
 }

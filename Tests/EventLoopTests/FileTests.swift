@@ -70,6 +70,27 @@ struct FileTests {
         #expect(throws: SystemError.self) { try DurableFile.replace("/proc/apus", with: [1]) }
     }
 
+    @Test func reservedRoomIsTakenAndTheLengthStays() async throws {
+        try await withDirectory { directory in
+            let descriptor = try DurableFile.open(directory + "/f", O_RDWR | O_CREAT | O_CLOEXEC)
+            defer { close(descriptor) }
+            let result = DurableFile.reserve(1 << 20, for: descriptor)
+            var status = stat()
+            #expect(fstat(descriptor, &status) == 0)
+            #expect(status.st_size == 0)
+            #expect(result == 0 && status.st_blocks * 512 >= 1 << 20, "this file system reserves nothing")
+            #expect(DurableFile.reserve(1, for: -1) == -1 && errno == EBADF)
+        }
+    }
+
+    @Test func aDirectoryIsSynced() async throws {
+        try await withDirectory { directory in
+            try DurableFile.sync(directory: directory)
+            let error = #expect(throws: SystemError.self) { try DurableFile.sync(directory: directory + "/missing") }
+            #expect(error?.code == ENOENT)
+        }
+    }
+
     @Test func filesAreReplacedOffTheLoop() async throws {
         try await withDirectory { directory in
             try await withLoop { loop in

@@ -20,11 +20,12 @@ import Testing
         let subject = anID(&random)
         let incarnation = Incarnation(UInt32(truncatingIfNeeded: number(&random)))
         let teller = anID(&random).name
-        switch Int.random(in: 0..<5, using: &random) {
+        switch Int.random(in: 0..<6, using: &random) {
         case 0: return .alive(subject, incarnation, profile(teller.rawValue))
         case 1: return .suspect(subject, incarnation, by: teller, hasProof: false)
         case 2: return .suspect(subject, incarnation, by: teller, hasProof: true)
-        case 3: return .dead(subject, incarnation, by: teller)
+        case 3: return .dead(subject, incarnation, by: teller, isProven: false)
+        case 4: return .dead(subject, incarnation, by: teller, isProven: true)
         default: return .left(subject, incarnation)
         }
     }
@@ -57,7 +58,8 @@ import Testing
                     state: MemberState.allCases[Int.random(in: 0..<4, using: &random)],
                     incarnation: Incarnation(UInt32(truncatingIfNeeded: number(&random))),
                     since: Instant(nanoseconds: Int64(bitPattern: number(&random))), viewNumber: number(&random),
-                    heardAt: Instant(nanoseconds: Int64(bitPattern: number(&random))))
+                    heardAt: Instant(nanoseconds: Int64(bitPattern: number(&random))),
+                    isExitProven: Bool.random(using: &random))
             }
             return .merge(records, from: anID(&random))
         default: return .received(aMessage(&random), from: address("x"))
@@ -83,6 +85,10 @@ import Testing
             for suspicion in rig.machine.suspicions {
                 #expect(rig.machine.member(suspicion.subject.name)?.state == .suspect)
             }
+            for record in rig.machine.members where record.state.isLiving { #expect(!record.isExitProven) }
+            #expect(rig.machine.livingOthers == rig.machine.members.filter { record in
+                record.state.isLiving && record.id.name != rig.machine.myself.name
+            })
         }
         #expect(verdicts <= 1)
         #expect(rig.machine.members.count <= Self.names.count)
@@ -90,6 +96,7 @@ import Testing
         #expect(rig.machine.probes.count <= MembershipLimits.probes)
         #expect(rig.machine.relays.count <= MembershipLimits.relays)
         #expect(rig.machine.queue.count <= MembershipLimits.rumors)
+        #expect(rig.machine.evidence.count <= MembershipLimits.evidence)
     }
 
     /// Every suspect has a suspicion, and every suspicion a suspect, whatever came before.

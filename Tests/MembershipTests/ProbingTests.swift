@@ -67,7 +67,7 @@ import Testing
         var rig = Rig(peers: ["b", "c", "d"])
         _ = rig.hear([suspect("c", by: "d")], from: "d")
         _ = try #require(ping("b", &rig))
-        #expect(rig.run(for: .milliseconds(80)).pingRequests.map(\.host) == ["d"])
+        #expect(rig.run(for: .milliseconds(80)).pingRequests(about: "b").map(\.host) == ["d"])
     }
 
     @Test func aLateAckStillCounts() throws {

@@ -29,8 +29,10 @@ func suspect(
     .suspect(id(text, generation), Incarnation(incarnation), by: name(accuser), hasProof: proof)
 }
 
-func dead(_ text: String, _ incarnation: UInt32 = 0, generation: UInt64 = 10, by accuser: String = "z") -> Rumor {
-    .dead(id(text, generation), Incarnation(incarnation), by: name(accuser))
+func dead(
+    _ text: String, _ incarnation: UInt32 = 0, generation: UInt64 = 10, by accuser: String = "z", proof: Bool = false
+) -> Rumor {
+    .dead(id(text, generation), Incarnation(incarnation), by: name(accuser), isProven: proof)
 }
 
 func left(_ text: String, _ incarnation: UInt32 = 0, generation: UInt64 = 10) -> Rumor {
@@ -128,9 +130,13 @@ extension [Membership.Effect] {
         }
     }
 
-    var pingRequests: [(sequence: UInt32, host: String)] {
+    var pingRequests: [(sequence: UInt32, host: String)] { pingRequests() }
+
+    func pingRequests(about member: String? = nil) -> [(sequence: UInt32, host: String)] {
         sent.compactMap { sent in
-            guard case .pingRequest(let sequence, _, _) = sent.message.body else { return nil }
+            guard case .pingRequest(let sequence, let target, _) = sent.message.body,
+                member.map({ target.name == name($0) }) ?? true
+            else { return nil }
             return (sequence, sent.host)
         }
     }

@@ -5,6 +5,7 @@ import Testing
 
 @Suite struct SettingsTests {
     let settings = Membership.Settings()
+    let pace = Pace(Membership.Settings(), roundTrip: .milliseconds(40))
 
     @Test func retransmitLimitGrowsWithTheDigitsOfTheCluster() {
         #expect([1, 2, 9, 10, 99, 100, 256].map { settings.retransmitLimit(members: $0) } == [4, 4, 4, 8, 8, 12, 12])
@@ -15,14 +16,17 @@ import Testing
     }
 
     @Test func shortestSuspicionIsFourPeriodsUpToTenMembers() {
-        #expect(settings.shortestSuspicion(members: 3) == .milliseconds(800))
-        let hundred = settings.shortestSuspicion(members: 100).secondsValue
+        #expect(settings.shortestSuspicion(members: 3, at: pace) == .milliseconds(800))
+        let hundred = settings.shortestSuspicion(members: 100, at: pace).secondsValue
         #expect(abs(hundred - 1.6) < 1e-9)
     }
 
     @Test func timeoutsFitIntoAPeriod() {
-        #expect(settings.probeTimeout == .milliseconds(80))
-        #expect(settings.probeTimeout + settings.nackDelay < settings.period)
+        #expect(pace.probe == settings.period)
+        #expect(pace.timeout == .milliseconds(80))
+        let slow = Pace(settings, roundTrip: .milliseconds(200))
+        #expect(slow.timeout == .milliseconds(400))
+        for pace in [pace, slow] { #expect(pace.timeout + pace.nackDelay < pace.probe) }
     }
 
     @Test func joinDelaysDoubleUpToTheInterval() {

@@ -4,8 +4,6 @@ import Primitives
 
 /// What tests look at inside of an owner.
 extension TaskOwner {
-    func copy(of ledger: LedgerID) -> LedgerCopy? { index(of: ledger).map { ledgers[$0].primary.copy } }
-
     func committed(of ledger: LedgerID) -> UInt64? { index(of: ledger).map { ledgers[$0].primary.committed } }
 
     /// What is derived from the states of tasks, counted anew; a sentence about the first thing that differs.
@@ -21,7 +19,13 @@ extension TaskOwner {
                     Int(record.status.rawValue)] += 1
                 cost += record.cost
                 if !record.status.isFinal { open += 1 }
-                if record.status == .pending { pending += 1 }
+                if record.status == .pending {
+                    let isAccounted = owned.restsUntil == nil || owned.resting.contains { $0.id == record.id }
+                    if revoked[record.id] == nil, !isAccounted { return "\(record.id) neither rests nor is ready" }
+                    if revoked[record.id] == nil, owned.restsUntil == nil { pending += 1 }
+                } else if revoked[record.id] != nil {
+                    return "\(record.id) rests as \(record.status)"
+                }
                 if record.status == .processing { leased.append(record.id) }
                 if (record.lease != nil) != (record.status == .processing) {
                     return "\(record.id) has a lease as \(record.status)"
@@ -49,6 +53,7 @@ extension TaskOwner {
         if !doubtful.isEmpty { return "doubts about \(doubtful.keys.sorted())" }
         if readyCount != 0 { return "\(readyCount) tasks are ready" }
         if reserved != 0 { return "\(reserved) slots are reserved" }
+        if restingCount != 0 { return "\(restingCount) tasks rest" }
         if let solitary { return "\(solitary) holds all slots" }
         for owned in ledgers {
             if let fault = owned.primary.leftover(copies: copies) { return "\(owned.primary.id): \(fault)" }
@@ -71,4 +76,39 @@ extension LedgerPrimary {
 
 extension TaskOwner {
     func ledger(of id: TaskID) -> LedgerID? { index(of: id).map { ledgers[$0].primary.id } }
+}
+
+// Tables that are not about the journal: whatever is appended is durable at once.
+
+extension LedgerPrimary {
+    mutating func commitAtOnce() -> [Action] {
+        _ = takeUnwritten()
+        madeDurable(upTo: copy.last.sequence)
+        return takeCommitted()
+    }
+}
+
+extension TaskOwner {
+    mutating func collectAtOnce(into effects: inout [OwnerEffect]) {
+        _ = takeUnwritten()
+        madeDurable(awaitingDurability)
+        collect(into: &effects)
+    }
+}
+
+extension Replica {
+    mutating func handle(_ request: AppendRequest) -> ReplicaReply {
+        var records: [JournalRecord] = []
+        return handle(request, into: &records)
+    }
+
+    mutating func handle(_ request: CopyRequest) -> ReplicaReply {
+        var records: [JournalRecord] = []
+        return handle(request, into: &records)
+    }
+
+    mutating func seal(_ term: Term) {
+        var records: [JournalRecord] = []
+        seal(term, into: &records)
+    }
 }

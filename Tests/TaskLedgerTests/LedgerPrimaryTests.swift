@@ -47,29 +47,29 @@ import Testing
 
     @Test mutating func withoutBackupsAllIsCommittedAtOnce() {
         append(2)
-        #expect(primary.takeCommitted() == [1, 2])
-        #expect(primary.takeCommitted() == [])
+        #expect(primary.commitAtOnce() == [1, 2])
+        #expect(primary.commitAtOnce() == [])
     }
 
     @Test mutating func everyListedBackupHasToHoldAnEntry() {
         primary.install(viewNumber: 2, backups: [Self.a, Self.b])
         append(3)
-        #expect(primary.takeCommitted() == [])
+        #expect(primary.commitAtOnce() == [])
         _ = exchange(with: [Self.a.name])
-        #expect(primary.takeCommitted() == [])
+        #expect(primary.commitAtOnce() == [])
         _ = exchange(with: [Self.b.name])
-        #expect(primary.takeCommitted() == [1, 2, 3])
+        #expect(primary.commitAtOnce() == [1, 2, 3])
         #expect(primary.committed == 3)
         append()
         _ = exchange(with: [Self.a.name])
-        #expect(primary.takeCommitted() == [])
+        #expect(primary.commitAtOnce() == [])
         primary.install(viewNumber: 3, backups: [Self.a])
-        #expect(primary.takeCommitted() == [4], "only a view releases a backup")
+        #expect(primary.commitAtOnce() == [4], "only a view releases a backup")
     }
 
     @Test mutating func learnerIsAskedForOnceItHoldsAllAndThenWaitedFor() {
         append(3)
-        #expect(primary.takeCommitted() == [1, 2, 3])
+        #expect(primary.commitAtOnce() == [1, 2, 3])
         primary.addLearner(Self.a)
         let asks = exchange(with: [Self.a.name])
         guard case .askToList(_, _, Self.a, view: 1)? = asks.first, asks.count == 1 else {
@@ -77,18 +77,18 @@ import Testing
             return
         }
         append()
-        #expect(primary.takeCommitted() == [], "from the ask on it is required")
+        #expect(primary.commitAtOnce() == [], "from the ask on it is required")
         _ = exchange(with: [Self.a.name])
-        #expect(primary.takeCommitted() == [4])
+        #expect(primary.commitAtOnce() == [4])
     }
 
     @Test mutating func viewThatDoesNotListTheLearnerReleasesIt() {
         primary.addLearner(Self.a)
         _ = exchange(with: [Self.a.name])
         append()
-        #expect(primary.takeCommitted() == [])
+        #expect(primary.commitAtOnce() == [])
         primary.install(viewNumber: 2, backups: [])
-        #expect(primary.takeCommitted() == [1])
+        #expect(primary.commitAtOnce() == [1])
         #expect(primary.learner == nil, "it has to be chosen anew, or it would be asked for in every view")
     }
 
@@ -122,7 +122,7 @@ import Testing
         primary.flush(isLinked: { _ in true }, into: &effects)
         #expect(effects.count == Limits.replicationWindow)
         _ = exchange(with: [Self.a.name])
-        #expect(primary.takeCommitted().count == 3 * Limits.replicationWindow)
+        #expect(primary.commitAtOnce().count == 3 * Limits.replicationWindow)
     }
 
     @Test mutating func answersOfABrokenLinkAreIgnored() {
@@ -133,9 +133,9 @@ import Testing
         effects = []
         primary.linkDown(Self.a.name, at: .zero)
         _ = primary.handle(.held(Sample.place(1, 1)), from: Self.a.name, epoch: 0, at: .zero, into: &effects)
-        #expect(primary.takeCommitted() == [])
+        #expect(primary.commitAtOnce() == [])
         _ = exchange(with: [Self.a.name])
-        #expect(primary.takeCommitted() == [1])
+        #expect(primary.commitAtOnce() == [1])
     }
 
     @Test mutating func copyGoesOnWhileEntriesComeAndLinksBreak() {
@@ -163,7 +163,7 @@ import Testing
                 test.flush()
             }
             _ = test.exchange(with: [Self.a.name])
-            _ = test.primary.takeCommitted()
+            _ = test.primary.commitAtOnce()
             #expect(test.primary.committed == test.primary.copy.last.sequence, "cut at \(cut)")
             let tasks = test.replicas[Self.a.name]?.copy.state.sortedIDs.map(\.low)
             let differing = test.primary.copy.state.sortedIDs.filter {
@@ -221,7 +221,7 @@ import Testing
         #expect(effects.contains { if case .unreachable(_, _, Self.a, view: 2) = $0 { true } else { false } })
         #expect(effects.contains { if case .askFailed(_, _, Self.b, view: 2) = $0 { true } else { false } })
         append()
-        #expect(primary.takeCommitted() == [], "until a later view both are waited for")
+        #expect(primary.commitAtOnce() == [], "until a later view both are waited for")
     }
 
     @Test mutating func congestionEndsWithTheCommit() {
@@ -229,7 +229,7 @@ import Testing
         append(65, payload: 1 << 20)
         #expect(primary.isCongested)
         _ = exchange(with: [Self.a.name])
-        _ = primary.takeCommitted()
+        _ = primary.commitAtOnce()
         #expect(!primary.isCongested)
     }
 }

@@ -17,6 +17,8 @@ final class Simulation {
         var breaks = 4
         var drains = 1
         var payload = 1000
+        /// In percent of the restarts.
+        var lostDisks = 40
     }
 
     enum Event {
@@ -26,6 +28,7 @@ final class Simulation {
         case ended(Int, process: Int, AttemptID, AttemptOutcome)
         case archived(Int, process: Int, TaskID)
         case requestFailed(Int, process: Int, LedgerID, NodeName, epoch: UInt32)
+        case synced(Int, process: Int, upTo: Int)
         case decide
         case install(Int, process: Int, SimulatedView)
         case submit
@@ -194,6 +197,10 @@ final class Simulation {
             guard nodes[node].process == process, nodes[node].isUp else { return }
             nodes[node].owner.requestFailed(of: ledger, to: name, epoch: epoch, at: now)
             turn(node)
+        case .synced(let node, let process, let position):
+            guard nodes[node].process == process, nodes[node].isUp else { return }
+            for done in nodes[node].journal.sync(upTo: position) { done() }
+            turn(node)
         case .decide: decide()
         case .install(let node, let process, let view):
             guard nodes[node].process == process, nodes[node].isUp else { return }
@@ -242,17 +249,23 @@ final class Simulation {
     }
 
     private func start(_ node: Int) {
-        lastStore += 1
+        var store = nodes[node].store
+        if nodes[node].process == 0 || chance(settings.lostDisks) {
+            lastStore += 1
+            store = StoreID(lastStore)
+        }
         nodes[node].start(
-            generation: max(nodes[node].generation + 1, UInt64(now.nanoseconds / 1_000_000)), store: StoreID(lastStore),
+            generation: max(nodes[node].generation + 1, UInt64(now.nanoseconds / 1_000_000)), store: store,
             seed: random.next())
-        log("\(nodes[node].id) starts with store \(lastStore)")
+        complain(nodes[node].journal.damage)
+        log("\(nodes[node].id) starts with store \(store)")
     }
 
     private func crash(_ node: Int) {
         guard nodes[node].isUp, !isHealing else { return }
         log("\(nodes[node].id) dies")
         nodes[node].isUp = false
+        nodes[node].journal.crash(keeping: .random(in: 0...20, using: &random))
         nodes[node].goneAt = now + milliseconds(100...700)
         for id in ghost.running.keys.sorted() { ghost.running[id]?.removeAll { $0.node == node } }
         for other in nodes.indices where other != node { breakLink(node, other) }

@@ -35,7 +35,61 @@ extension Simulation {
                 send(.askHolds(attempts), from: node, to: other)
             }
         }
+        snapshot(node)
         turn(node)
+    }
+
+    // MARK: The journal
+
+    /// As the node's journal does: what the owner has appended goes to the disk, and is told when it is there.
+    func writeDown(_ node: Int) {
+        let records = nodes[node].owner.takeUnwritten()
+        write(records, at: node)
+        let marks = nodes[node].owner.awaitingDurability
+        guard !marks.isEmpty, marks != nodes[node].marked else { return }
+        nodes[node].marked = marks
+        whenDurable(node) { [self] in nodes[node].owner.madeDurable(marks) }
+    }
+
+    func write(_ records: [JournalRecord], at node: Int) {
+        for case .dropped(let id) in records { nodes[node].journal.snapshot?.dropped(id) }
+        nodes[node].journal.write(records)
+    }
+
+    private func whenDurable(_ node: Int, _ done: @escaping () -> Void) {
+        nodes[node].journal.whenDurable(done)
+        let delay = chance(90) ? milliseconds(0...3) : milliseconds(3...80)
+        schedule(.synced(node, process: nodes[node].process, upTo: nodes[node].journal.end), after: delay)
+    }
+
+    private func drop(_ id: LedgerID, at node: Int) {
+        nodes[node].offers.remove(id)
+        if nodes[node].replicas.removeValue(forKey: id) != nil { write([.dropped(id)], at: node) }
+    }
+
+    private func snapshot(_ node: Int) {
+        if nodes[node].journal.snapshot == nil {
+            guard chance(30), !nodes[node].replicas.values.contains(where: \.isReceiving) else { return }
+            writeDown(node)
+            nodes[node].journal.beginSnapshot()
+            continueSnapshot(node)
+        }
+    }
+
+    private func continueSnapshot(_ node: Int) {
+        guard nodes[node].isUp, nodes[node].journal.snapshot != nil else { return }
+        writeDown(node)
+        let ledgers = (nodes[node].owner.ownedLedgers + nodes[node].replicas.keys).sorted()
+        let part = nodes[node].journal.snapshot?.next(ledgers: ledgers, bytes: 3 * settings.payload) {
+            nodes[node].copy(of: $0)
+        }
+        if let part {
+            write(part, at: node)
+            whenDurable(node) { [self] in continueSnapshot(node) }
+        } else {
+            nodes[node].journal.endSnapshot()
+            whenDurable(node) {}
+        }
     }
 
     private func linkedNames(_ node: Int) -> Set<NodeName> {
@@ -61,10 +115,7 @@ extension Simulation {
     private func offer(_ node: Int) {
         guard let view = nodes[node].view else { return }
         for id in nodes[node].offers.sorted() {
-            if view.ledger(id) == nil, id.rawValue < view.nextLedger {
-                nodes[node].offers.remove(id)
-                nodes[node].replicas[id] = nil
-            }
+            if view.ledger(id) == nil, id.rawValue < view.nextLedger { drop(id, at: node) }
             guard let ledger = view.ledger(id), let replica = nodes[node].replicas[id],
                 let primary = index(of: ledger.primary.name), primary != node
             else { continue }
@@ -144,22 +195,27 @@ extension Simulation {
         nodes[node].view = view
         installReplicas(view, at: node)
         let me = nodes[node].replica
+        // How long it takes is for the views to say; here it is drawn.
+        let rest = chance(50) ? now + milliseconds(0...400) : nil
         let roles =
             !isListed
             ? []
             : view.ledgers.filter { $0.primary == me }.map {
-                LedgerRole(ledger: $0.id, term: $0.term, backups: $0.backups, isHome: $0.founder == me)
+                LedgerRole(
+                    ledger: $0.id, term: $0.term, backups: $0.backups, isHome: $0.founder == me,
+                    restsUntil: $0.term > .first ? rest : nil)
             }
         var replicas = nodes[node].replicas
         var bases: [LedgerID: Place] = [:]
         _ = nodes[node].owner.install(
-            viewNumber: view.number, roles: roles, members: Set(view.members.keys), at: now, timestamp: timestamp,
-            copies: { id in
+            viewNumber: view.number, roles: roles, members: Set(view.members.keys), leaseRests: { _ in rest }, at: now,
+            timestamp: timestamp, copies: { id in
                 let copy = replicas.removeValue(forKey: id)?.copy ?? LedgerCopy(id: id)
                 bases[id] = copy.last
                 return copy
             }, into: &nodes[node].effects)
         for role in roles {
+            if bases[role.ledger] != nil { nodes[node].rests[role.ledger] = role.restsUntil }
             if let base = bases[role.ledger] {
                 ghost.bases[SimulationGhost.Service(ledger: role.ledger, term: role.term)] = base
             }
@@ -186,16 +242,17 @@ extension Simulation {
     private func installReplicas(_ view: SimulatedView, at node: Int) {
         for id in nodes[node].replicas.keys.sorted() {
             guard let ledger = view.ledger(id) else {
-                if id.rawValue < view.nextLedger {
-                    nodes[node].replicas[id] = nil
-                    nodes[node].offers.remove(id)
-                }
+                if id.rawValue < view.nextLedger { drop(id, at: node) }
                 continue
             }
-            nodes[node].replicas[id]?.seal(ledger.term)
+            var records: [JournalRecord] = []
+            nodes[node].replicas[id]?.seal(ledger.term, into: &records)
+            write(records, at: node)
             let isListed = ledger.replicas.contains(nodes[node].replica)
-            if !isListed, !nodes[node].offers.contains(id), nodes[node].replicas[id]?.followed != ledger.term {
-                nodes[node].replicas[id] = nil
+            if !isListed, !nodes[node].offers.contains(id),
+                nodes[node].replicas[id].map({ $0.followed < ledger.term }) ?? false
+            {
+                drop(id, at: node)
             }
         }
     }
@@ -209,6 +266,7 @@ extension Simulation {
         nodes[node].owner.slotsFree(nodes[node].holder.freeSlots)
         nodes[node].owner.startReady(at: now, timestamp: timestamp, into: &nodes[node].effects)
         repeat {
+            writeDown(node)
             nodes[node].owner.flush(isLinked: linked.contains, into: &nodes[node].effects)
             observeCommits(node)
             nodes[node].owner.collect(into: &nodes[node].effects)
@@ -233,14 +291,20 @@ extension Simulation {
         case .replicate(.unreachable(let ledger, let term, let backup, let view)):
             authority.unreachable.insert(.init(ledger: ledger, term: term, replica: backup, view: view))
         case .accepted(let request):
+            nodes[node].adoptions.removeValue(forKey: request)?()
             ghost.accepted.formUnion(ghost.requests.removeValue(forKey: request) ?? [])
         case .unconfirmed(let request):
+            nodes[node].adoptions[request] = nil
             ghost.requests[request] = nil
         case .start(let assignment):
+            checkRest(of: assignment, at: node)
             complain(ghost.granted(assignment))
             holder(node) { [timestamp] in $0.take([assignment], timestamp: timestamp, into: &$1) }
         case .grant(let assignments, let thief):
-            for assignment in assignments { complain(ghost.granted(assignment)) }
+            for assignment in assignments {
+                checkRest(of: assignment, at: node)
+                complain(ghost.granted(assignment))
+            }
             log("\(nodes[node].name) grants \(assignments.map(\.id)) to \(thief)")
             guard let other = index(of: thief.name), nodes[other].id == thief, isLinked(node, other) else {
                 nodes[node].owner.grantFailed(assignments.map(\.attempt))
@@ -267,11 +331,17 @@ extension Simulation {
             let delay = milliseconds(1...100)
             schedule(.archived(node, process: nodes[node].process, record.id), after: delay)
         case .deposed(let copy):
+            writeDown(node)
             nodes[node].replicas[copy.id] = Replica(copy)
             nodes[node].offers.insert(copy.id)
         case .drained(let ledger, let term, let view):
             authority.drained.insert(.init(ledger: ledger, term: term, replica: nodes[node].replica, view: view))
         }
+    }
+
+    private func checkRest(of assignment: Assignment, at node: Int) {
+        guard let rest = nodes[node].rests[assignment.ledger], now < rest else { return }
+        complain("\(assignment.id) of \(assignment.ledger) is started or granted by \(nodes[node].name) while it rests")
     }
 
     private func replicate(
@@ -333,9 +403,9 @@ extension Simulation {
         let sender = nodes[from].id
         switch message {
         case .append(let request, let epoch):
-            reply(request.ledger, epoch, at: node, to: from, message) { $0.handle(request) }
+            reply(request.ledger, epoch, at: node, to: from) { $0.handle(request, into: &$1) }
         case .copy(let request, let epoch):
-            reply(request.ledger, epoch, at: node, to: from, message) { $0.handle(request) }
+            reply(request.ledger, epoch, at: node, to: from) { $0.handle(request, into: &$1) }
         case .reply(let ledger, let reply, let epoch):
             nodes[node].owner.handle(
                 reply, of: ledger, from: sender.name, epoch: epoch, at: now, timestamp: timestamp,
@@ -369,36 +439,43 @@ extension Simulation {
             nodes[node].owner.holds(held, not: missing, at: now, timestamp: timestamp)
         case .offer(let request):
             guard nodes[node].owner.term(of: request.ledger) != nil else { break }
+            lastRequest += 1
+            nodes[node].adoptions[lastRequest] = { [self] in send(.offered(request.ledger), from: node, to: from) }
             nodes[node].owner.adopt(
-                request.tail, into: request.ledger, timestamp: timestamp, effects: &nodes[node].effects)
-            send(.offered(request.ledger), from: node, to: from)
+                request.tail, into: request.ledger, request: lastRequest, timestamp: timestamp,
+                effects: &nodes[node].effects)
         case .offered(let ledger):
-            guard nodes[node].offers.remove(ledger) != nil else { break }
-            nodes[node].replicas[ledger] = nil
+            if nodes[node].offers.contains(ledger) { drop(ledger, at: node) }
         }
         turn(node)
     }
 
     private func reply(
-        _ ledger: LedgerID, _ epoch: UInt32, at node: Int, to primary: Int, _ message: SimulatedMessage,
-        _ handle: (inout Replica) -> ReplicaReply
+        _ ledger: LedgerID, _ epoch: UInt32, at node: Int, to primary: Int,
+        _ handle: (inout Replica, inout [JournalRecord]) -> ReplicaReply
     ) {
         var reply: ReplicaReply
         if let term = nodes[node].owner.term(of: ledger) {
             reply = .sealed(term)
         } else {
+            var records: [JournalRecord] = []
             var replica = nodes[node].replicas[ledger] ?? Replica(id: ledger)
             // Also a replica that begins only now knows what its node's view says: an old primary, or one of a ledger that
             // was deleted, would else find a new backup in the place of the one that has gone on.
             if let view = nodes[node].view {
                 let term = view.ledger(ledger)?.term ?? (ledger.rawValue < view.nextLedger ? Term(1 << 62) : Term(0))
-                replica.seal(term)
+                replica.seal(term, into: &records)
             }
-            reply = handle(&replica)
-            // It is what the primary has now.
-            if case .held = reply, case .copy = message { nodes[node].offers.remove(ledger) }
+            reply = handle(&replica, &records)
+            // It is what the primary has now, and counts on.
+            if case .held = reply { nodes[node].offers.remove(ledger) }
             nodes[node].replicas[ledger] = replica
+            write(records, at: node)
         }
-        send(.reply(ledger, reply, epoch: epoch), from: node, to: primary)
+        if case .copying = reply {
+            send(.reply(ledger, reply, epoch: epoch), from: node, to: primary)
+        } else {
+            whenDurable(node) { [self] in send(.reply(ledger, reply, epoch: epoch), from: node, to: primary) }
+        }
     }
 }

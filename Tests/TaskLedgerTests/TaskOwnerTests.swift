@@ -18,14 +18,19 @@ struct OwnerBench {
 
     mutating func install(
         view: UInt64 = 1, term: UInt64 = 1, backups: [StoreHolder] = [], members: [NodeID] = [Sample.me, Sample.thief],
-        isHome: Bool = true, copy: LedgerCopy? = nil
+        isHome: Bool = true, restsUntil: Instant? = nil, leaseRestsUntil: Instant? = nil, copy: LedgerCopy? = nil
     ) {
         _ = owner.install(
             viewNumber: view,
-            roles: [LedgerRole(ledger: Sample.ledger, term: Term(term), backups: backups, isHome: isHome)],
-            members: Set(members), at: now, timestamp: Sample.at,
+            roles: [
+                LedgerRole(
+                    ledger: Sample.ledger, term: Term(term), backups: backups, isHome: isHome, restsUntil: restsUntil)
+            ],
+            members: Set(members), leaseRests: { _ in leaseRestsUntil }, at: now, timestamp: Sample.at,
             copies: { copy ?? LedgerCopy(id: $0) }, into: &effects)
     }
+
+    mutating func wake() { owner.wake(at: now, timestamp: Sample.at) }
 
     mutating func submit(_ specs: TaskSpec...) throws -> [TaskID] {
         try owner.submit(specs, request: 1, at: now, microseconds: 1)
@@ -34,7 +39,7 @@ struct OwnerBench {
     /// Starts what can be started. Returns what was started by now, and everything else that was wanted.
     mutating func turn() -> (starts: [Assignment], others: [OwnerEffect]) {
         owner.startReady(at: now, timestamp: Sample.at, into: &effects)
-        owner.collect(into: &effects)
+        owner.collectAtOnce(into: &effects)
         defer { effects = [] }
         var result: (starts: [Assignment], others: [OwnerEffect]) = ([], [])
         for effect in effects {
@@ -58,7 +63,7 @@ struct OwnerBench {
         _ = owner.grant(
             to: Sample.thief, slots: 64, limit: limit, minimumPriority: minimum, bytes: bytes, at: now,
             timestamp: Sample.at)
-        owner.collect(into: &effects)
+        owner.collectAtOnce(into: &effects)
         defer { effects = [] }
         return effects.flatMap { effect -> [Assignment] in
             if case .grant(let assignments, Sample.thief) = effect { assignments } else { [] }
@@ -66,7 +71,7 @@ struct OwnerBench {
     }
 
     mutating func stepDown() { owner.stepDown(Sample.ledger, into: &effects) }
-    mutating func collect() { owner.collect(into: &effects) }
+    mutating func collect() { owner.collectAtOnce(into: &effects) }
     mutating func adopt(_ tail: [LedgerEntry]) {
         owner.adopt(tail, into: Sample.ledger, timestamp: Sample.at, effects: &effects)
     }

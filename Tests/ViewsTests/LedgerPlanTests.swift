@@ -162,7 +162,7 @@ import Views
 
     @Test func drainedLedgerOfALostFounderIsDeleted() throws {
         let orphan = ledger(1, "a", "b", term: 3, founder: "z")
-        let view = makeView("ab", voters: "a", ledgers: [orphan, ledger(2, "a"), ledger(3, "b")])
+        let view = makeView("ab", voters: "ab", ledgers: [orphan, ledger(2, "a"), ledger(3, "b")])
         var observed = observations(alive: "ab")
         let reports: [(UInt32, UInt64, UInt64, Bool)] = [
             (1, 5, 3, true), (1, 4, 3, false), (1, 5, 2, false), (2, 5, 1, false), (9, 5, 1, false),
@@ -178,7 +178,7 @@ import Views
 
     /// It was suspected wrongly: its ledger was taken over, it is back with the same store.
     @Test func aMemberThatReturnsGetsALedgerAgainAndItsOldOneDrains() throws {
-        let view = makeView("ab", voters: "a", ledgers: [ledger(1, "b", term: 2, founder: "a"), ledger(2, "b")])
+        let view = makeView("ab", voters: "ab", ledgers: [ledger(1, "b", term: 2, founder: "a"), ledger(2, "b")])
         let next = try #require(ViewPlanner.next(after: view, observations(alive: "ab")))
         #expect(next.ledgerSummary == "L1.2 b L2.1 b L3.1 a")
         try next.validate(after: view)

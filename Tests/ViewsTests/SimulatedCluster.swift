@@ -8,8 +8,35 @@ struct Violation: Error, CustomStringConvertible {
     var description: String { "seed \(seed): \(what)" }
 }
 
-/// Ways to break the rules from outside of the machines: each has to be caught by the checks, or they check nothing.
-enum Flaw: String, CaseIterable {
+/// Ways to break the rules: each has to be caught by the checks, or they check nothing.
+enum Flaw: Hashable, CustomStringConvertible {
+    case outside(Outside)
+    /// In the machine.
+    case mutation(ViewAgreement.Mutation)
+
+    static let all = Outside.allCases.map(Flaw.outside) + ViewAgreement.Mutation.allCases.map(Flaw.mutation)
+
+    var description: String {
+        switch self {
+        case .outside(let flaw): flaw.rawValue
+        case .mutation(let mutation): mutation.rawValue
+        }
+    }
+
+    /// It shows where there are two voters, mostly.
+    var isAboutTwo: Bool {
+        switch self {
+        case .outside(.unmarkedClaim), .outside(.reusedMark), .mutation(.claimUnconfirmed),
+            .mutation(.aloneWithoutProof), .mutation(.staleProof), .mutation(.aloneIgnoresAccepted),
+            .mutation(.confirmsWhileDeciding):
+            true
+        case .outside, .mutation: false
+        }
+    }
+}
+
+/// Broken from outside of the machine.
+enum Outside: String, CaseIterable {
     /// Promises lose what was accepted.
     case ignoreAccepted
     /// A node whose disk was wiped claims to be the voter that it was.
@@ -22,13 +49,22 @@ enum Flaw: String, CaseIterable {
     case unlistedTakeover
     /// A restarted primary goes on in its old term.
     case resumedTerm
+    /// A claim counts though nobody has looked whether the registry has forgotten others.
+    case unmarkedClaim
+    /// A mark that is missing is written once more.
+    case reusedMark
 }
 
 /// A cluster on a virtual clock: the real machines and the real planner, on a network and on disks that fail.
 ///
 /// For some seconds everything goes wrong: messages are lost, late, repeated and reordered; the network falls apart; nodes
 /// crash (what was not written is lost) and come back with their disk or with an empty one; gossip is mistaken, primaries
-/// ask for learners and complain. Then all heals, but for a few nodes that may stay down, and the cluster has to settle.
+/// ask for learners and complain; the registry is away, restarts, forgets. Then all heals, but for a few nodes that may stay
+/// down, and the cluster has to settle: by itself if none is lost, else with the help of an operator.
+///
+/// Excluded: that voters who are proven to be dead start again while survivors, too few for a majority of three or more,
+/// are about to force a view (`ForcedViews.swift` says what happens then). Afterwards they may, also where they do not hear
+/// of it.
 struct SimulatedCluster {
     struct Node {
         let name: NodeName
@@ -44,6 +80,11 @@ struct SimulatedCluster {
         var isWriting = false
         var isDraining = false
         var group = 0
+        /// Processes that gossip says are proven to be gone. What it says is true.
+        var proofs: Set<NodeID> = []
+        var tie: TieBreaker
+        var link = RegistryLink()
+        var salt: UInt64 = 0
         var beliefs: [ObservedNode] = []
         var planned: (after: UInt64, from: Observations, view: View?)?
         var tickAt: Instant?
@@ -54,6 +95,7 @@ struct SimulatedCluster {
                 gossip: address, peer: address, http: address, disk: disk, store: store, slots: 1)
         }
         var isUp: Bool { machine != nil }
+        var voter: StoreHolder { StoreHolder(name: name, store: disk) }
     }
 
     enum Happening {
@@ -62,6 +104,9 @@ struct SimulatedCluster {
         case written(Int, process: Int)
         case tick(Int, process: Int)
         case observe(Int)
+        case registry(RegistryStep, of: Int, process: Int)
+        case link(Int)
+        case start(Int)
         case fault
         case check
     }
@@ -74,6 +119,8 @@ struct SimulatedCluster {
     var queue = EventQueue<Happening>()
     var ghosts: Ghosts
     var isHealed = false
+    var healedAt = Instant.distantFuture
+    var registry = SimulatedRegistry()
     var asks: [LearnerAsk] = []
     var failedAsks: [LearnerAsk] = []
     var complaints: [BackupComplaint] = []
@@ -93,7 +140,8 @@ struct SimulatedCluster {
         self.flaw = flaw
         random = SeededGenerator(seed: seed)
         ghosts = Ghosts(seed: seed)
-        let count = Int.random(in: 1...7, using: &random)
+        let isSmall = flaw?.isAboutTwo ?? chance(40)
+        let count = Int.random(in: isSmall ? 2...3 : 1...7, using: &random)
         isContentious = chance(60)
         if isContentious {
             timing.step = milliseconds(0...5)
@@ -102,14 +150,20 @@ struct SimulatedCluster {
             timing.backoff = milliseconds(1...30)
             timing.maximumBackoff = .milliseconds(200)
         }
+        timing.coldStart = milliseconds(200...4000)
+        timing.claimInterval = milliseconds(20...500)
+        timing.survives = chance(80)
+        if case .mutation(let mutation) = flaw { timing.mutation = mutation }
+        registry.exists = flaw == .outside(.unmarkedClaim) || flaw == .outside(.reusedMark) || chance(60)
+        registry.isForgetful = chance(50)
         isDeadly = chance(30)
         lossPercent = Int.random(in: 0...35, using: &random)
         for letter in "abcdefg".prefix(count) {
             guard let name = NodeName(String(letter)) else { continue }
             nodes.append(
                 Node(
-                    name: name, disk: freshStore(), store: freshStore(), address: Address(host: "n", port: freshPort()))
-            )
+                    name: name, disk: freshStore(), store: freshStore(), address: Address(host: "n", port: freshPort()),
+                    tie: TieBreaker(name, seed: 0)))
         }
     }
 
@@ -142,7 +196,7 @@ struct SimulatedCluster {
         while let (at, happening) = queue.removeFirst() {
             now = at
             if !isHealed, now >= healAt { try heal() }
-            if isHealed, now - healAt > .seconds(60) { try judge(isFinal: true) }
+            if isHealed, now - healedAt > .seconds(60) { try judge(isFinal: true) }
             if case .check = happening {
                 if try judge(isFinal: false) { return }
                 queue.add(.check, at: now + .milliseconds(200))
@@ -156,7 +210,7 @@ struct SimulatedCluster {
         switch happening {
         case .deliver(var message, let index, let address):
             guard nodes[index].address == address, canReach(message.sender.id.name, index) else { return }
-            if flaw == .ignoreAccepted, case .promise(let ballot, _) = message.body {
+            if flaw == .outside(.ignoreAccepted), case .promise(let ballot, _) = message.body {
                 message.body = .promise(ballot, accepted: nil)
             }
             log("\(message.sender.id.name) -> \(nodes[index].name) about \(message.number): \(message.body.summary)")
@@ -176,6 +230,11 @@ struct SimulatedCluster {
             queue.add(.observe(index), at: now + milliseconds(100...300))
             guard nodes[index].isUp else { return }
             try observe(index)
+        case .registry(let step, let index, let process):
+            guard nodes[index].process == process || step.isUnderWay else { return }
+            try carryOut(step, of: index, process: process)
+        case .link(let index): try noticeRegistry(index)
+        case .start(let index): if !nodes[index].isUp { try start(index) }
         case .fault:
             guard !isHealed else { return }
             try fault()
@@ -199,15 +258,22 @@ struct SimulatedCluster {
             switch effect {
             case .persist(let record, let ticket):
                 nodes[index].writes.append((ticket, record))
-                ghosts.willWrite(record, ticket: ticket, by: nodes[index])
+                ghosts.willWrite(record, ticket: ticket, by: nodes[index], living: confirmedVoters(of: record.view))
                 startWrite(index)
-                if flaw == .earlyPersisted { try handle(.persisted(ticket: ticket), by: index) }
+                if flaw == .outside(.earlyPersisted) { try handle(.persisted(ticket: ticket), by: index) }
             case .send(let message, let name, let address):
                 send(message, to: name, address)
             case .install(let view):
                 log("\(nodes[index].name) installs \(view.summary)")
                 try ghosts.installs(view, asks: asks)
                 installed = true
+                try tell(.installed(view, isVoter: view.voters.contains(nodes[index].voter)), to: index)
+            case .warm: log("\(nodes[index].name) is warm")
+            case .claim(let number, let mark):
+                guard nodes[index].machine?.isConfirmed == true else {
+                    throw Violation(seed: seed, what: "\(nodes[index].name) claims \(number) unconfirmed")
+                }
+                try tell(.claim(number: number, mark: mark), to: index)
             case .confirmed:
                 log("\(nodes[index].name) is confirmed")
                 try ghosts.confirms(nodes[index])
@@ -285,8 +351,12 @@ struct SimulatedCluster {
         node.tickAt = nil
         node.planned = nil
         node.beliefs = []
+        node.proofs = []
+        node.salt = random.next()
+        node.tie = TieBreaker(node.name, seed: random.next())
+        node.link = RegistryLink()
         if chance(50) { node.address = Address(host: "n", port: freshPort()) }
-        if flaw == .volatileVotes {
+        if flaw == .outside(.volatileVotes) {
             node.durable.promised = nil
             node.durable.accepted = nil
         }
@@ -299,5 +369,14 @@ struct SimulatedCluster {
         if let view = node.durable.view { try ghosts.installs(view, asks: asks) }
         log("\(node.id) starts in view \(node.durable.view?.number ?? 0)")
         if node.process == 1 { queue.add(.observe(index), at: now + milliseconds(1...100)) }
+        if let view = node.durable.view {
+            try tell(.installed(view, isVoter: view.voters.contains(node.voter)), to: index)
+        }
+        queue.add(.link(index), at: now + milliseconds(1...100))
+    }
+
+    /// Whose processes, being confirmed, may decide about the view after that one.
+    func confirmedVoters(of view: View?) -> Set<StoreHolder> {
+        Set(nodes.filter { $0.machine?.isConfirmed == true && view?.voters.contains($0.voter) ?? false }.map(\.voter))
     }
 }

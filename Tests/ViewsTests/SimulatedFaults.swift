@@ -5,16 +5,17 @@ import Views
 extension SimulatedCluster {
     mutating func fault() throws(Violation) {
         guard let index = nodes.indices.randomElement(using: &random) else { return }
-        switch Int.random(in: 0..<12, using: &random) {
+        switch Int.random(in: 0..<(registry.exists ? 15 : 12), using: &random) {
         case 0...2: crash(index)
         case 3...5: try restart(index, wiped: false)
-        case 6: try restart(index, wiped: isDeadly || flaw == .blankVoterVotes)
+        case 6: try restart(index, wiped: isDeadly || flaw == .outside(.blankVoterVotes))
         case 7:  // the network falls apart
             for index in nodes.indices { nodes[index].group = Int.random(in: 0...1, using: &random) }
         case 8...9:
             for index in nodes.indices { nodes[index].group = 0 }
         case 10: nodes[index].isDraining.toggle()
-        default: report(index)
+        case 11: report(index)
+        default: disturbRegistry(index)
         }
     }
 
@@ -28,14 +29,29 @@ extension SimulatedCluster {
         }
         ghosts.crashes(nodes[index])
         nodes[index].machine = nil
+        for other in nodes.indices where nodes[other].isUp && nodes[other].group == nodes[index].group && chance(70) {
+            nodes[other].proofs.insert(nodes[index].id)
+        }
+    }
+
+    /// Survivors who are no majority have proof, and may be forcing a view.
+    private func isAwaited(_ index: Int) -> Bool {
+        nodes.contains { survivor in
+            guard survivor.isUp, let view = survivor.machine?.record.view, view.voters.count > 2,
+                view.voters.contains(nodes[index].voter), survivor.proofs.contains(nodes[index].id)
+            else { return false }
+            return view.voters.count { voter in nodes.contains { $0.isUp && $0.voter == voter } } < view.majority
+        }
     }
 
     private mutating func restart(_ index: Int, wiped: Bool) throws(Violation) {
         crash(index)
+        // An instant later, if at all.
+        guard !isAwaited(index) else { return }
         if wiped {
             log("\(nodes[index].name) loses its disk")
             nodes[index].durable = VoterRecord(generation: nodes[index].durable.generation)
-            if flaw != .blankVoterVotes { nodes[index].disk = freshStore() }
+            if flaw != .outside(.blankVoterVotes) { nodes[index].disk = freshStore() }
         }
         if wiped || chance(30) { nodes[index].store = freshStore() }
         try start(index)
@@ -70,10 +86,10 @@ extension SimulatedCluster {
     /// Gossip, then the planner, then the machine. Everybody sees the reports of primaries, sooner or later.
     mutating func observe(_ index: Int) throws(Violation) {
         if isHealed || nodes[index].beliefs.isEmpty || chance(50) { believe(index) }
-        let peers = nodes.indices.filter { $0 != index && (isHealed || nodes[$0].isUp) }.map { other in
+        let peers = nodes[index].beliefs.filter { $0.id.name != nodes[index].name }.map { other in
             ViewAgreement.Peer(
-                name: nodes[other].name, address: nodes[other].address,
-                isAlive: nodes[index].beliefs.contains { $0.id.name == nodes[other].name && $0.condition == .alive })
+                id: other.id, disk: other.profile.disk, address: other.profile.peer,
+                isAlive: other.condition == .alive || other.condition == .suspect, isExitProven: other.isExitProven)
         }
         try handle(.peers(peers), by: index)
         if let number = nodes[index].machine?.installed?.number, let other = nodes.indices.randomElement(using: &random)
@@ -104,7 +120,7 @@ extension SimulatedCluster {
             try handle(.desired(planned.view), by: index)
             return
         }
-        var next = ViewPlanner.next(after: view, observed)
+        var next = wish(of: index, after: view, observed)
         if let planned = next {
             do throws(ViewError) {
                 try planned.validate(after: view)
@@ -121,15 +137,39 @@ extension SimulatedCluster {
         // Statements about earlier views are among them: the planner has to know that they are void.
         Observations(
             nodes: nodes[index].beliefs, asks: Array(asks.suffix(20)), failedAsks: Array(failedAsks.suffix(5)),
-            unreachableBackups: Array(complaints.suffix(5)), drainedLedgers: Array(drained.suffix(5)))
+            unreachableBackups: Array(complaints.suffix(5)), drainedLedgers: Array(drained.suffix(5)),
+            tieMark: nodes[index].tie.mark(at: now), isTieMarkLost: nodes[index].tie.isLost)
+    }
+
+    /// What the next view should be; a forced one if there is no other way.
+    private func wish(of index: Int, after view: View, _ observed: Observations) -> View? {
+        guard nodes[index].machine?.isConfirmed == true, timing.survives else {
+            return ViewPlanner.next(after: view, observed)
+        }
+        let living = view.voters.count { voter in
+            observed.nodes.contains { $0.id.name == voter.name && $0.condition == .alive }
+        }
+        let isHasty = flaw == .mutation(.forceWithoutProof) && view.voters.count > 2 && living < view.majority
+        guard isHasty || ViewPlanner.mayForce(after: view, observed) else {
+            return ViewPlanner.next(after: view, observed)
+        }
+        return ViewPlanner.forced(after: view, observed, salt: nodes[index].salt)
     }
 
     private mutating func believe(_ index: Int) {
+        for other in nodes where other.isUp && other.group == nodes[index].group && chance(50) {
+            nodes[index].proofs.formUnion(other.proofs)
+        }
         nodes[index].beliefs = nodes.indices.compactMap { other in
             let node = nodes[other]
             // An empty directory of a node that never started is not known to anybody.
             guard node.process > 0 else { return nil }
             var condition: ObservedNode.Condition = node.isUp ? .alive : .gone
+            if nodes[index].proofs.contains(node.id) {
+                return ObservedNode(
+                    id: node.id, profile: node.profile, condition: .gone, isDraining: node.isDraining,
+                    isExitProven: true)
+            }
             if !isHealed, other != index {
                 if node.group != nodes[index].group { condition = chance(50) ? .suspect : .gone }
                 if chance(8) { condition = [.suspect, .gone, .left, .alive].randomElement(using: &random) ?? .suspect }
@@ -166,7 +206,7 @@ extension SimulatedCluster {
         for position in planned.ledgers.indices {
             let ledger = planned.ledgers[position]
             guard let before = view.ledger(ledger.id), ledger.term > before.term else { continue }
-            if flaw == .unlistedTakeover,
+            if flaw == .outside(.unlistedTakeover),
                 let blank = planned.members.map(\.replica).first(where: { new in
                     !before.replicas.contains { $0.name == new.name }
                 })
@@ -174,7 +214,7 @@ extension SimulatedCluster {
                 planned.ledgers[position].primary = blank
                 planned.ledgers[position].backups.removeAll { $0.name == blank.name }
             }
-            if flaw == .resumedTerm, ledger.primary == before.primary { planned.ledgers[position].term = before.term }
+            if flaw == .outside(.resumedTerm), ledger.primary == before.primary { planned.ledgers[position].term = before.term }
         }
         next = planned
     }
@@ -183,12 +223,15 @@ extension SimulatedCluster {
 
     mutating func heal() throws(Violation) {
         isHealed = true
+        healedAt = now
         log("all heals")
         for index in nodes.indices {
             nodes[index].group = 0
             nodes[index].isDraining = false
-            if !nodes[index].isUp, !isDeadly || chance(70) { try start(index) }
+            guard !nodes[index].isUp, !isDeadly || chance(70) else { continue }
+            if isAwaited(index) { queue.add(.start(index), at: now + .seconds(3)) } else { try start(index) }
         }
+        healRegistry()
         if chance(20), let index = nodes.indices.randomElement(using: &random) { nodes[index].isDraining = true }
         queue.add(.check, at: now + .milliseconds(200))
     }
@@ -202,27 +245,44 @@ extension SimulatedCluster {
             ghosts.isExcused = true  // the founder never came back: there is no cluster
             return true
         }
-        let voters = newest.voters.filter { voter in
-            nodes.contains { $0.isUp && $0.name == voter.name && $0.disk == voter.store }
-        }
-        guard voters.count >= newest.majority else {
-            ghosts.isExcused = true  // too many voters are dead, or lost their disks
-            return true
-        }
         let unsettled = living.first { index in
             nodes[index].machine?.installed != newest || nodes[index].machine?.isConfirmed != true
         }
-        let wanted = living.first.flatMap { index in
-            var observed = observations(of: index)
-            observed.nodes = nodes.map {
-                ObservedNode(
-                    id: $0.id, profile: $0.profile, condition: $0.isUp ? .alive : .gone, isDraining: $0.isDraining)
-            }
-            return ViewPlanner.next(after: newest, observed)
+        let wishes = living.contains { index in
+            newest.voters.contains(nodes[index].voter)
+                && ViewPlanner.next(after: newest, truth(for: index)) != nil
         }
-        guard isFinal else { return unsettled == nil && wanted == nil }
+        if unsettled == nil, !wishes { return true }
+        if now - healedAt > .seconds(20), !ghosts.isRecovered { try recover(newest) }
+        guard isFinal else { return false }
         throw Violation(
             seed: seed,
             what: unsettled.map { "\(nodes[$0].name) does not settle" } ?? "view \(newest.number) is never changed")
+    }
+
+    /// What a node would see if it saw everything.
+    private func truth(for index: Int) -> Observations {
+        var observed = observations(of: index)
+        observed.nodes = nodes.map {
+            ObservedNode(
+                id: $0.id, profile: $0.profile, condition: $0.isUp ? .alive : .gone, isDraining: $0.isDraining)
+        }
+        return observed
+    }
+
+    /// An operator helps, if the report says that the cluster cannot help itself.
+    private mutating func recover(_ newest: View) throws(Violation) {
+        guard let index = nodes.indices.first(where: { nodes[$0].machine?.installed == newest }) else { return }
+        let observed = truth(for: index)
+        let report = RecoveryReport(newest, observed)
+        guard report.isNeeded else { return }
+        ghosts.isRecovered = true
+        guard let view = ViewPlanner.recovered(after: newest, observed, salt: nodes[index].salt) else { return }
+        log("an operator forces \(view.summary)")
+        guard Set(view.losses.map(\.ledger)).isSuperset(of: report.lostLedgers.map(\.id)),
+            report.keptLedgers.allSatisfy({ view.ledger($0.id) != nil })
+        else { throw Violation(seed: seed, what: "a forced view does not do what was reported") }
+        ghosts.forces(view, after: newest)
+        try handle(.force(view), by: index)
     }
 }

@@ -12,8 +12,20 @@ struct Ghosts {
     /// Every view that was installed anywhere.
     var views: [UInt64: View] = [:]
     /// Who has accepted what, on disk: by the disks that there are, whatever their nodes claim.
-    private var accepted: [Vote: (view: View, voters: Set<StoreHolder>)] = [:]
-    private var pending: [NodeName: [(ticket: UInt64, vote: Vote, view: View)]] = [:]
+    private var accepted: [Vote: (view: View, votes: [StoreHolder: Setting])] = [:]
+    private var pending: [NodeName: [(ticket: UInt64, vote: Vote, view: View, setting: Setting)]] = [:]
+    /// Which view each one follows.
+    private var parents: [UInt64: UInt64] = [:]
+    /// Who was given the number of a view by the registry.
+    private var claims: [UInt64: NodeName] = [:]
+
+    /// What was true when a vote was cast.
+    struct Setting {
+        /// Voters whose process was there, and confirmed.
+        var living: Set<StoreHolder>
+        /// Of whom it was proven, then or earlier, that a process is gone.
+        var proven: Set<NodeName>
+    }
     private var primaries: [LedgerID: [Term: StoreHolder]] = [:]
     /// The newest view of each node's disk when its process began.
     private var startedIn: [NodeName: UInt64] = [:]
@@ -21,6 +33,12 @@ struct Ghosts {
     private var stale: Set<NodeName> = []
     /// Too few voters are left: nothing is expected at the end.
     var isExcused = false
+    /// An operator has forced a view.
+    var isRecovered = false
+    /// Views that were decided by one of two, by claim or by proof, and that were forced by proof.
+    private(set) var claimed = 0
+    private(set) var alone = 0
+    private(set) var forced = 0
 
     init(seed: UInt64) { self.seed = seed }
 
@@ -32,16 +50,36 @@ struct Ghosts {
 
     mutating func crashes(_ node: SimulatedCluster.Node) { pending[node.name] = [] }
 
-    mutating func willWrite(_ record: VoterRecord, ticket: UInt64, by node: SimulatedCluster.Node) {
-        guard let accept = record.accepted else { return }
+    mutating func willWrite(
+        _ record: VoterRecord, ticket: UInt64, by node: SimulatedCluster.Node, living: Set<StoreHolder>
+    ) {
+        guard let accept = record.accepted, let view = record.view else { return }
+        parents[accept.view.number] = view.number
         pending[node.name, default: []].append(
-            (ticket, Vote(number: accept.view.number, ballot: accept.ballot), accept.view))
+            (
+                ticket, Vote(number: accept.view.number, ballot: accept.ballot), accept.view,
+                Setting(living: living, proven: Set(node.proofs.map(\.name)))
+            ))
     }
+
+    mutating func grants(_ number: UInt64, to name: NodeName) throws(Violation) {
+        if let other = claims[number], other != name { throw fail("\(other) and \(name) both have view \(number)") }
+        claims[number] = name
+    }
+
+    mutating func forces(_ view: View, after previous: View) {
+        parents[view.number] = previous.number
+        isForcedByHand.insert(view.number)
+    }
+    private var isForcedByHand: Set<UInt64> = []
 
     mutating func wrote(upTo ticket: UInt64, by node: SimulatedCluster.Node) {
         for entry in pending[node.name] ?? [] where entry.ticket <= ticket {
-            accepted[entry.vote, default: (entry.view, [])].voters.insert(
-                StoreHolder(name: node.name, store: node.disk))
+            let voter = StoreHolder(name: node.name, store: node.disk)
+            // The first time is what counts: a vote is written again with whatever comes after it.
+            if accepted[entry.vote]?.votes[voter] == nil {
+                accepted[entry.vote, default: (entry.view, [:])].votes[voter] = entry.setting
+            }
         }
         pending[node.name]?.removeAll { $0.ticket <= ticket }
     }
@@ -61,16 +99,42 @@ struct Ghosts {
         }
         views[view.number] = view
         guard view.number > 1 else { return try checkPrimaries(of: view) }
-        guard let previous = views[view.number - 1] else {
-            throw fail("view \(view.number) was decided by voters who did not know view \(view.number - 1)")
+        guard let parent = parents[view.number], let previous = views[parent] else {
+            throw fail("view \(view.number) was decided by voters who did not know the one before")
         }
-        let isDecided = accepted.contains { vote, what in
-            vote.number == view.number && what.view == view
-                && what.voters.intersection(previous.voters).count >= previous.majority
+        guard isForcedByHand.contains(view.number) || isDecided(view, after: previous) else {
+            throw fail("view \(view.number) was not accepted by those who may decide it")
         }
-        guard isDecided else { throw fail("view \(view.number) was not accepted by a majority of its electors") }
         try checkPrimaries(of: view)
         try checkChange(from: previous, to: view, asks)
+    }
+
+    private mutating func isDecided(_ view: View, after previous: View) -> Bool {
+        let ballots = accepted.filter { $0.key.number == view.number && $0.value.view == view }.values.map { ballot in
+            ballot.votes.filter { previous.voters.contains($0.key) }
+        }
+        if ballots.contains(where: { $0.count >= previous.majority }) { return true }
+        // One of two, or survivors: who did not vote may not have been there.
+        for ballot in ballots {
+            let missing = previous.voters.filter { ballot[$0] == nil }
+            if previous.voters.count == 2, previous.tieMark != nil {
+                guard let voter = ballot.keys.first, claims[view.number] == voter.name else { continue }
+                claimed += 1
+                return true
+            }
+            let isLiving = ballot.values.contains { setting in
+                missing.contains { voter in
+                    setting.living.contains(voter)
+                        && (previous.voters.count == 2 || !setting.proven.contains(voter.name))
+                }
+            }
+            guard !ballot.isEmpty, !isLiving else { continue }
+            let isForced = view.number != previous.number + 1
+            guard isForced == (previous.voters.count > 2) else { continue }
+            if isForced { forced += 1 } else { alone += 1 }
+            return true
+        }
+        return false
     }
 
     private mutating func checkPrimaries(of view: View) throws(Violation) {
@@ -79,7 +143,6 @@ struct Ghosts {
             if let primary = terms[ledger.term], primary != ledger.primary {
                 throw fail("\(ledger.id) has two primaries in term \(ledger.term)")
             }
-            guard terms.keys.allSatisfy({ $0 <= ledger.term }) else { throw fail("the term of \(ledger.id) falls") }
             primaries[ledger.id, default: [:]][ledger.term] = ledger.primary
         }
     }
@@ -93,6 +156,7 @@ struct Ghosts {
                 }
                 continue
             }
+            guard ledger.term >= before.term else { throw fail("the term of \(ledger.id) falls") }
             let added = Set(ledger.replicas).subtracting(before.replicas)
             for replica in added {
                 let isAsked = asks.contains {

@@ -18,7 +18,7 @@ struct Bench {
     mutating func confirm() {
         handle(.tick)
         for letter in ["b", "c"] {
-            handle(.received(message(letter, 5, .current(asked: machine.myself.id.generation))))
+            handle(.received(message(letter, 5, .current(asked: machine.myself.id.generation, isRunning: true))))
         }
     }
 
@@ -83,6 +83,8 @@ extension [ViewAgreement.Effect] {
                 }
             case .install(let view): "install \(view.number)"
             case .confirmed: "confirmed"
+            case .warm: "warm"
+            case .claim(let number, _): "claim \(number)"
             case .refused(let refusal, let name):
                 switch refusal {
                 case .foreignCluster: "\(name) foreign"

@@ -25,14 +25,16 @@ import Views
             title: "unknown suspects do not enter", members: "a", voters: "a",
             observed: observations(alive: "a", observed(member("b"), .suspect)), expected: nil),
         Case(
-            title: "the second does not vote", members: "a", voters: "a", observed: observations(alive: "ab"),
-            expected: ("ab", "a")),
+            title: "two vote", members: "a", voters: "a", observed: observations(alive: "ab"), expected: ("ab", "ab")),
         Case(
-            title: "three vote", members: "ab", voters: "b", observed: observations(alive: "abc"),
+            title: "three vote", members: "ab", voters: "ab", observed: observations(alive: "abc"),
             expected: ("abc", "abc")),
         Case(
             title: "of four, present voters stay", members: "abc", voters: "abc", observed: observations(alive: "0abc"),
             expected: ("0abc", "abc")),
+        Case(
+            title: "of six, five vote", members: "abcde", voters: "abcde", observed: observations(alive: "0abcde"),
+            expected: ("0abcde", "abcde")),
         Case(
             title: "five vote", members: "abcd", voters: "abc", observed: observations(alive: "abcde"),
             expected: ("abcde", "abcde")),
@@ -43,12 +45,18 @@ import Views
             title: "a dead voter is replaced", members: "abcd", voters: "abc",
             observed: observations(alive: "acd", observed(member("b"), .gone)), expected: ("acd", "acd")),
         Case(
-            title: "with two left, one votes", members: "abc", voters: "abc",
-            observed: observations(alive: "bc", observed(member("a"), .gone)), expected: ("bc", "b")),
+            title: "with two left, both vote", members: "abc", voters: "abc",
+            observed: observations(alive: "bc", observed(member("a"), .gone)), expected: ("bc", "bc")),
         Case(
-            title: "of two left, the living votes", members: "abc", voters: "abc",
+            title: "with one left, it votes", members: "ab", voters: "ab",
+            observed: observations(alive: "b", observed(member("a"), .gone)), expected: ("b", "b")),
+        Case(
+            title: "of two left, a suspect votes on", members: "abc", voters: "abc",
             observed: observations(alive: "c", observed(member("a"), .left), observed(member("b"), .suspect)),
-            expected: ("bc", "c")),
+            expected: ("bc", "bc")),
+        Case(
+            title: "of two, one drains: the other votes", members: "ab", voters: "ab",
+            observed: observations(alive: "b", observed(member("a"), draining: true)), expected: ("ab", "b")),
         Case(
             title: "who drains does not vote", members: "abcd", voters: "abc",
             observed: observations(alive: "acd", observed(member("b"), draining: true)), expected: ("abcd", "acd")),

@@ -9,8 +9,8 @@ import Views
         bench.confirm()
         let peers = "abcd".filter { String($0) != letter }.map { other in
             ViewAgreement.Peer(
-                name: name(String(other)), address: Address(host: "new-\(other)", port: 1),
-                isAlive: !dead.contains(other))
+                id: member(String(other)).id, disk: member(String(other)).profile.disk,
+                address: Address(host: "new-\(other)", port: 1), isAlive: !dead.contains(other))
         }
         bench.handle(.peers(peers))
         return bench

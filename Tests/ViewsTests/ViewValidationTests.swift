@@ -15,7 +15,10 @@ import Views
         Case(title: "members out of order") { $0.members.swapAt(0, 1) },
         Case(title: "a member twice") { $0.members.append(member("d", generation: 2)) },
         Case(title: "no voters") { $0.voters = [] },
-        Case(title: "two voters") { $0.voters.removeLast() },
+        Case(title: "a mark of the tie-breaker for three voters") { $0.tieMark = 1 },
+        Case(title: "exits out of order") { $0.exits = [member("z").id, member("y").id] },
+        Case(title: "an exit twice") { $0.exits = [member("z").id, member("z").id] },
+        Case(title: "a member's exit") { $0.exits = [member("a").id] },
         Case(title: "voters out of order") { $0.voters.swapAt(0, 1) },
         Case(title: "voter with another disk") { $0.voters[0].store = StoreID(1) },
         Case(title: "voter that is no member") { $0.voters[2] = member("z").voter },
@@ -85,6 +88,8 @@ import Views
         },
         Case(title: "a restarted primary resumes its term") { $0.members[0].id = member("a", generation: 2).id },
         Case(title: "another founder") { $0.ledgers[0].founder = member("c").replica },
+        Case(title: "the exit of one that was no member") { $0.exits = [member("z").id] },
+        Case(title: "the exit of another generation") { $0.exits = [member("d", generation: 2).id] },
         Case(title: "a number is used again") { $0.ledgers.insert(ledger(2, "c"), at: 1) },
         Case(title: "the next ledger falls") {
             $0.ledgers.removeLast()

@@ -37,8 +37,9 @@ import Testing
 
     static let rumors: [Rumor] = [
         .alive(b, Incarnation(1), profile), .suspect(b, Incarnation(200), by: name("c"), hasProof: false),
-        .suspect(b, Incarnation(.max), by: name("c"), hasProof: true), .dead(b, Incarnation(0), by: name("c")),
-        .left(b, Incarnation(0)),
+        .suspect(b, Incarnation(.max), by: name("c"), hasProof: true),
+        .dead(b, Incarnation(0), by: name("c"), isProven: false), .left(b, Incarnation(0)),
+        .dead(b, Incarnation(0), by: name("c"), isProven: true),
     ]
 
     static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
@@ -65,9 +66,10 @@ import Testing
     static let rumorGoldens: [String] = [
         "01\(bGolden)01033a3a311b58033a3a311b59033a3a311b5a00000000000000d100000000000000d20004",
         "02\(bGolden)c8010163", "03\(bGolden)ffffffff0f0163", "04\(bGolden)000163", "05\(bGolden)00",
+        "06\(bGolden)000163",
     ]
 
-    @Test(arguments: zip(0..<5, rumorGoldens))
+    @Test(arguments: zip(0..<6, rumorGoldens))
     func everyKindOfRumorHasItsBytes(_ kind: Int, _ golden: String) throws {
         let message = Self.message(.gossip, [Self.rumors[kind]])
         let bytes = Self.codec.encode(message)
@@ -106,7 +108,7 @@ import Testing
         let message = GossipMessage(
             sender: id, load: LoadDigest(), viewNumber: .max,
             body: .pingRequest(sequence: .max, target: id, address: longest),
-            rumors: [.alive(id, Incarnation(.max), profile), .dead(id, Incarnation(.max), by: id.name)])
+            rumors: [.alive(id, Incarnation(.max), profile), .dead(id, Incarnation(.max), by: id.name, isProven: true)])
         #expect(Self.codec.encode(message).count <= GossipMessage.budget)
         #expect(GossipMessage.budget + GossipMessage.sealBytes == Limits.datagramBytes)
     }
@@ -216,7 +218,7 @@ import Testing
         let record = MemberRecord(
             id: Self.b, profile: Self.profile, state: .dead, incarnation: Incarnation(9),
             since: Instant(nanoseconds: 1_000), load: LoadDigest(ready: 5), viewNumber: 7,
-            heardAt: Instant(nanoseconds: 400))
+            heardAt: Instant(nanoseconds: 400), isExitProven: true)
         var writer = ByteWriter(now: Instant(nanoseconds: 1_500))
         writer.memberRecord(record)
         var reader = ByteReader(writer.bytes, now: Instant(nanoseconds: 9_500))

@@ -99,9 +99,51 @@ import Wire
         let copy = CopyRequest(
             ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
             place: Place(term: Term(1), sequence: 4),
-            records: [record], committed: 3)
+            records: [record], committed: 3, forgottenUpTo: Self.id)
         let recordHex = Self.hex { $0.taskRecord(record) }
-        #expect(Self.hex { $0.copyRequest(copy) } == "ac02" + "02" + "01" + "00" + "0104" + "01" + recordHex + "03")
+        #expect(
+            Self.hex { $0.copyRequest(copy) }
+                == "ac02" + "02" + "01" + "00" + "0104" + "01" + recordHex + "03" + "01" + Self.idHex)
+    }
+
+    @Test func journalRecords() {
+        let entry = LedgerEntry(place: Place(term: Term(2), sequence: 5), event: .forgotten(Self.id))
+        let entryHex = "0205" + "0c" + Self.idHex
+        let cases: [(JournalRecord, String)] = [
+            (.entries(LedgerID(300), .held, [entry], committed: 128), "01" + "ac02" + "00" + "01" + entryHex + "8001"),
+            (.entries(LedgerID(1), .incoming, [], committed: 0), "01" + "01" + "01" + "00" + "00"),
+            (.seen(LedgerID(1), Term(7)), "02" + "01" + "07"),
+            (.copyBegins(LedgerID(1), .incoming, place: entry.place, seen: Term(3)), "03" + "01" + "00" + "0205" + "03"),
+            (.copyTail(LedgerID(1), .snapshot, [entry]), "04" + "01" + "01" + "01" + entryHex),
+            (.copyRecords(LedgerID(1), .snapshot, []), "05" + "01" + "01" + "00"),
+            (
+                .copyEnds(LedgerID(1), .incoming, committed: 5, forgottenUpTo: Self.id),
+                "06" + "01" + "00" + "05" + "01" + Self.idHex
+            ),
+            (.copyEnds(LedgerID(1), .snapshot, committed: 5, forgottenUpTo: nil), "06" + "01" + "01" + "05" + "00"),
+            (.dropped(LedgerID(1)), "07" + "01"), (.opened, "08"),
+        ]
+        for (record, hex) in cases {
+            #expect(Self.hex { $0.journalRecord(record) } == hex)
+            var writer = ByteWriter(now: Instant(nanoseconds: 1))
+            writer.journalRecord(record)
+            #expect(throws: Never.self) {
+                var reader = ByteReader(writer.bytes, now: Instant(nanoseconds: 1))
+                let read = try reader.journalRecord()
+                try reader.finish()
+                #expect(read == record)
+            }
+            for length in writer.bytes.indices {
+                #expect(throws: WireError.self) {
+                    var reader = ByteReader(writer.bytes[..<length], now: .zero)
+                    _ = try reader.journalRecord()
+                }
+            }
+        }
+        #expect(throws: WireError.invalid("kind of journal record")) {
+            var reader = ByteReader([9])
+            _ = try reader.journalRecord()
+        }
     }
 
     @Test func messages() throws {

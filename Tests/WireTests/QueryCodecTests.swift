@@ -65,7 +65,9 @@ import Wire
         #expect(bytes { $0.forwardReply(.unavailable) } == [3])
         let request = ListRequest(statuses: 6, queue: "q", taskType: nil, before: id, limit: 50)
         #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 1] + idBytes + [0, 0, 0, 50])
-        for reply in [accepted, .full, .unavailable] {
+        let full = ForwardReply.diskFull(folder: "/a")
+        #expect(bytes { $0.forwardReply(full) } == [4, 2, 0x2F, 0x61])
+        for reply in [accepted, .full, .unavailable, full] {
             let decoded = try decode(bytes { $0.forwardReply(reply) }) { reader throws(WireError) in
                 try reader.forwardReply()
             }
@@ -88,13 +90,34 @@ import Wire
                     since: Timestamp(milliseconds: 7))
             ], taskTypes: ["echo", "noop"], completed: 9, failed: 10, duplicatesDiscarded: 11, stolen: 12,
             unwrittenResults: 13, isRegistryConnected: true, ledgers: [PeerStatus.Ledger(id: LedgerID(6), open: 2)],
-            closed: [PeerStatus.Ledger(id: LedgerID(1), open: 0)],
             queues: [PeerStatus.Queue(name: "default", counts: [0, 1, 2, 3, 4, 5, 6, 7])],
             takeovers: [
                 PeerStatus.Takeover(
                     ledger: LedgerID(6), term: Term(2), from: Self.name("b"), to: Self.name("a"),
                     at: Timestamp(milliseconds: 8), recovered: 400)
-            ])
+            ],
+            disk: PeerStatus.Disk(
+                journalBytes: 300, isFull: true, sync: "always", sinceSync: .milliseconds(14),
+                worstSync: .microseconds(15)),
+            standing: PeerStatus.Standing(mayStart: false, reachesMajority: true, unreadiness: "it drains"))
+    }
+
+    /// What stands at the end of a status.
+    @Test func theDiskAndTheStandingHaveTheirGoldenBytes() {
+        let golden: [UInt8] =
+            [0xAC, 2, 1, 6] + Array("always".utf8) + [1, 0, 0, 0, 0, 0, 0xD5, 0x9F, 0x80, 0, 0, 0, 0, 0, 0, 0x3A, 0x98]
+            + [0, 1, 1, 9] + Array("it drains".utf8)
+        #expect(bytes { $0.peerStatus(status) }.suffix(golden.count) == golden[...])
+    }
+
+    /// A path of a file system may be longer than anybody wants to read.
+    @Test func aLongTextIsCutBetweenTwoCharacters() throws {
+        let folder = "/" + String(repeating: "\u{E9}", count: 2000)
+        let decoded = try decode(bytes { $0.forwardReply(.diskFull(folder: folder)) }) { reader throws(WireError) in
+            try reader.forwardReply()
+        }
+        guard case .diskFull(let told) = decoded else { return #expect(Bool(false), "\(decoded)") }
+        #expect(folder.hasPrefix(told) && (1020...1024).contains(told.utf8.count))
     }
 
     @Test func aStatusSurvives() throws {

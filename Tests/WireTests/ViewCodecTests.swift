@@ -9,7 +9,7 @@ import Wire
 
     static func name(_ text: String) throws -> NodeName { try #require(NodeName(text)) }
 
-    /// Two members, three ledgers, one of them away.
+    /// Two members who vote, three ledgers, one of them away, one member that is gone.
     static func makeView() -> View {
         guard let a = NodeName("a"), let b = NodeName("b"), let c = NodeName("c") else { preconditionFailure() }
         func member(_ name: NodeName, _ number: UInt64) -> Member {
@@ -24,7 +24,7 @@ import Wire
         let (x, y) = (member(a, 1), member(b, 2))
         let lost = StoreHolder(name: c, store: StoreID(0x99))
         return View(
-            number: 7, cluster: ClusterID(high: 1, low: 2), members: [x, y], voters: [x.voter],
+            number: 7, cluster: ClusterID(high: 1, low: 2), members: [x, y], voters: [x.voter, y.voter],
             ledgers: [
                 LedgerAssignment(
                     id: LedgerID(1), term: Term(3), primary: x.replica, backups: [y.replica], founder: x.replica),
@@ -32,7 +32,8 @@ import Wire
                 LedgerAssignment(id: LedgerID(5), term: Term(9), primary: lost, backups: [], founder: lost),
             ],
             nextLedger: LedgerID(6), slots: (0..<256).map { LedgerID($0.isMultiple(of: 2) ? 1 : 5) },
-            settings: ClusterSettings(copies: 3), losses: [LedgerLoss(ledger: LedgerID(3), primary: c, view: 6)])
+            settings: ClusterSettings(copies: 3), losses: [LedgerLoss(ledger: LedgerID(3), primary: c, view: 6)],
+            exits: [NodeID(name: c, generation: Generation(103))], tieMark: 0x8000_0000_0000_00AA)
     }
 
     static let messages: [ViewMessage] = {
@@ -43,7 +44,7 @@ import Wire
             (7, .prepare(high)), (7, .promise(high, accepted: nil)),
             (7, .promise(high, accepted: AcceptedView(ballot: low, view: sample))), (7, .propose(low, sample)),
             (7, .accepted(low)), (7, .refuse(low, promised: high)), (7, .decided(sample)), (0, .wantView),
-            (6, .current(asked: Generation(5))),
+            (6, .current(asked: Generation(5), isRunning: true)),
         ]
         return bodies.map { number, body in
             ViewMessage(
@@ -120,7 +121,7 @@ import Wire
         #expect(hex[5] == header + "05" + low + high)
         #expect(hex[6] == header + "06" + Self.goldenView)
         #expect(hex[7] == "00016100000000000000090000000000000004033a3a3100050007")
-        #expect(hex[8] == String(header.dropLast(2)) + "06" + "08" + "0000000000000005")
+        #expect(hex[8] == String(header.dropLast(2)) + "06" + "08" + "0000000000000005" + "01")
     }
 
     static let goldenView: String = {
@@ -132,9 +133,10 @@ import Wire
         }
         let (a, b, c) = ("01610000000000000051", "01620000000000000052", "01630000000000000099")
         return "07" + "00000000000000010000000000000002" + "02" + member("61", "1") + member("62", "2")
-            + "01" + "016100000000000000d1" + "03" + "0103" + a + "01" + b + a + "0201" + b + "00" + b + "0509" + c
+            + "02" + "016100000000000000d1" + "016200000000000000d2" + "03" + "0103" + a + "01" + b + a + "0201" + b + "00" + b + "0509" + c
             + "00" + c
             + "06" + "8002" + String(repeating: "0105", count: 128) + "03" + "01" + "03" + "0163" + "06"
+            + "01" + "01630000000000000067" + "01" + "80000000000000aa"
     }()
 
     @Test func digestIsStableAndSeesEveryField() throws {
@@ -143,7 +145,7 @@ import Wire
         let changes: [(inout View) -> Void] = [
             { $0.number += 1 }, { $0.cluster = ClusterID(high: 1, low: 3) }, { $0.members.removeLast() },
             { $0.members[0].profile.slots = 5 }, { $0.members[1].profile.http = Address(host: "10.0.0.2", port: 4) },
-            { $0.voters = [$0.members[1].voter] }, { $0.ledgers[0].term = Term(4) }, { $0.ledgers[0].backups = [] },
+            { $0.voters = [$0.members[1].voter] }, { $0.exits = [] }, { $0.tieMark = nil }, { $0.tieMark = 1 }, { $0.ledgers[0].term = Term(4) }, { $0.ledgers[0].backups = [] },
             { $0.ledgers[1].founder = $0.members[0].replica }, { $0.nextLedger = LedgerID(7) },
             { $0.slots[0] = LedgerID(2) }, { $0.settings.copies = 2 }, { $0.losses = [] },
         ]
@@ -166,10 +168,17 @@ import Wire
         }
     }
 
-    @Test func decidedViewUnderAnotherNumberIsRefused() {
-        var message = Self.messages[6]
-        message.number = 8
+    /// Only what is voted on may have a higher number than the instance: a forced view.
+    @Test(arguments: [(2, 8), (3, 8), (6, 8), (6, 6)]) func viewUnderAnotherNumberIsRefused(index: Int, number: UInt64) {
+        var message = Self.messages[index]
+        message.number = number
         #expect(throws: WireError.invalid("view number")) { try Self.decoded(Self.encoded(message)) }
+    }
+
+    @Test(arguments: [2, 3]) func forcedViewIsVotedOnUnderTheNumberOfTheNext(index: Int) throws {
+        var message = Self.messages[index]
+        message.number = 6
+        #expect(try Self.decoded(Self.encoded(message)) == message)
     }
 }
 

@@ -36,9 +36,32 @@ struct ClusterClient: Sendable {
         (try? await send(.GET, "/readyz", to: node, limit: probeLimit).status) == 200
     }
 
+    /// A node gave no answer.
+    struct NoAnswer: Error {
+        var failure: CommandFailure
+        /// The request may have arrived: what it asks for may have been done.
+        var mayHaveArrived: Bool
+
+        init(_ message: String, mayHaveArrived: Bool) {
+            failure = CommandFailure(message, code: 2)
+            self.mayHaveArrived = mayHaveArrived
+        }
+    }
+
     /// Sends one request to one node. Throws a sentence when there is no answer within `limit`.
     static func send(
         _ method: HTTPMethod, _ path: String, to node: String, body: [UInt8]? = nil, limit: TimeAmount
+    ) async throws -> Answer {
+        do {
+            return try await exchange(method, path, with: node, body: body, limit: limit)
+        } catch let silence as NoAnswer {
+            throw silence.failure
+        }
+    }
+
+    /// The same. Throws `NoAnswer`, or that it was cancelled.
+    static func exchange(
+        _ method: HTTPMethod, _ path: String, with node: String, body: [UInt8]? = nil, limit: TimeAmount
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: node + path)
         request.method = method
@@ -52,11 +75,13 @@ struct ClusterClient: Sendable {
             let buffer = try await response.body.collect(upTo: maximumBody)
             return Answer(status: response.status.code, body: Array(buffer.readableBytesView), url: node)
         } catch let error as HTTPClientError where error == .deadlineExceeded || error == .connectTimeout {
-            throw CommandFailure("\(node) did not answer within \(limit.nanoseconds / 1_000_000) ms", code: 2)
+            throw NoAnswer(
+                "\(node) did not answer within \(limit.nanoseconds / 1_000_000) ms",
+                mayHaveArrived: error == .deadlineExceeded)
         } catch is NIOConnectionError {
-            throw CommandFailure("nobody listens at \(node)", code: 2)
+            throw NoAnswer("nobody listens at \(node)", mayHaveArrived: false)
         } catch let error where !(error is CancellationError) {
-            throw CommandFailure("\(node) gave no answer: \(error)", code: 2)
+            throw NoAnswer("\(node) gave no answer: \(error)", mayHaveArrived: true)
         }
     }
 

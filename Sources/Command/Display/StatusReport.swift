@@ -16,11 +16,15 @@ struct StatusReport {
         return cluster.isHealthy && absent.isEmpty ? 0 : 1
     }
 
+    /// Of a line, unless the terminal is narrower.
+    private static let width = 100
+    private static let narrowest = 60
+
     /// Started here, and not running.
     private var absent: [ClusterState.Node] { local?.nodes.filter { $0.condition != .running } ?? [] }
 
     func lines(isWide: Bool, terminal: Terminal) -> [String] {
-        let width = isWide ? nil : 80
+        let width = isWide ? nil : min(Self.width, max(terminal.columns ?? Self.width, Self.narrowest))
         var lines: [String] = []
         if let cluster {
             lines += head(cluster, terminal: terminal, width: width)
@@ -70,12 +74,32 @@ struct StatusReport {
                 + "view \(cluster.view.number) (\(views))",
             "tasks: \(compact(open)) open (\(compact(ready)) ready), \(compact(completed)) completed, \(compact(failed)) failed; "
                 + terminal.paint(outcome, cluster.lost == 0 ? nil : .red),
-            "copies of each task: \(copies(cluster, terminal)); results: \(registry(cluster, terminal))",
+            "copies of each task: \(copies(cluster, terminal)), on disk (sync \(sync(cluster))); "
+                + "results: \(registry(cluster, terminal))",
         ]
+        for loss in losses(cluster) { lines += wrapped(loss, width: width).map { terminal.paint($0, .red) } }
         for warning in cluster.warnings {
             lines += wrapped("warning: " + warning, width: width).map { terminal.paint($0, .yellow) }
         }
         return lines
+    }
+
+    /// What every living node says of `--sync`: one word if they agree.
+    private func sync(_ cluster: ClusterDocument) -> String {
+        let told = cluster.members.filter { $0.state == "alive" }.compactMap(\.disk?.sync)
+        let counts = Dictionary(grouping: told) { $0 }.mapValues(\.count).sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        if counts.count > 1 { return counts.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") }
+        return counts.first?.key ?? "unknown"
+    }
+
+    /// One line for each node whose tasks are gone.
+    private func losses(_ cluster: ClusterDocument) -> [String] {
+        Dictionary(grouping: cluster.losses, by: \.primary).sorted { $0.key < $1.key }.map { owner, losses in
+            let counts = losses.compactMap(\.tasks)
+            let count = counts.count == losses.count ? "\(counts.reduce(0, &+)) " : ""
+            let places = losses.map { "L\($0.ledger) in view \($0.view)" }.joined(separator: ", ")
+            return "lost: \(count)tasks of \(owner): no disk with a copy was left (given up: \(places))"
+        }
     }
 
     private func copies(_ cluster: ClusterDocument, _ terminal: Terminal) -> String {
@@ -102,10 +126,13 @@ struct StatusReport {
             .init(title: "busy", isRightAligned: true), .init(title: "ready", isRightAligned: true),
             .init(title: "open", isRightAligned: true), .init(title: "completed", isRightAligned: true),
             .init(title: "stolen", isRightAligned: true, rank: 3), .init(title: "view", isRightAligned: true, rank: 2),
+            .init(title: "journal", isRightAligned: true, rank: 5),
         ])
         if isWide {
             table.columns += [
                 .init(title: "failed", isRightAligned: true), .init(title: "duplicates", isRightAligned: true),
+                .init(title: "sync"), .init(title: "last sync", isRightAligned: true),
+                .init(title: "worst sync", isRightAligned: true), .init(title: "may start"), .init(title: "majority"),
                 .init(title: "gossip"), .init(title: "generation", isRightAligned: true),
                 .init(title: "age of data", isRightAligned: true),
             ]
@@ -114,17 +141,22 @@ struct StatusReport {
         return table
     }
 
+    private func condition(_ member: MemberDocument, since: Double) -> (String, Terminal.Colour) {
+        switch member.state {
+        case "alive" where member.load.isDraining: ("draining", .yellow)
+        // A warning says for what.
+        case "alive" where member.unready != nil: ("waiting", .yellow)
+        case "alive": ("alive", .green)
+        case "dead": ("dead \(age(since))", .red)
+        case "left": ("left \(age(since))", .grey)
+        default: ("\(member.state) \(age(since))", .yellow)
+        }
+    }
+
     private func row(_ member: MemberDocument, isWide: Bool) -> [Table.Cell] {
         let isAlive = member.state == "alive"
         let since = now.timeIntervalSince1970 - Double(member.since.milliseconds) / 1000
-        let state = isAlive ? (member.load.isDraining ? "draining" : "alive") : "\(member.state) \(age(since))"
-        let colour: Terminal.Colour =
-            switch member.state {
-            case "alive": member.load.isDraining ? .yellow : .green
-            case "dead": .red
-            case "left": .grey
-            default: .yellow
-            }
+        let (state, colour) = condition(member, since: since)
         let loopback = "127.0.0.1:"
         let http =
             !isWide && member.http.hasPrefix(loopback) ? String(member.http.dropFirst(loopback.count - 1)) : member.http
@@ -134,16 +166,25 @@ struct StatusReport {
             Table.Cell("\(member.busy.map(String.init) ?? "?")/\(member.slots)"),
             isAlive ? Table.Cell(member.load.ready) : "-", isAlive ? Table.Cell(member.load.open) : "-",
             Table.Cell(member.completed), Table.Cell(member.stolen), Table.Cell(member.view.number),
+            member.disk?.isFull == true
+                ? Table.Cell("full", .red) : Table.Cell(member.disk.map { bytesText($0.journalBytes) } ?? "-"),
         ]
         if isWide {
             cells += [
-                Table.Cell(member.failed), Table.Cell(member.duplicatesDiscarded), Table.Cell(member.gossip),
+                Table.Cell(member.failed), Table.Cell(member.duplicatesDiscarded),
+                Table.Cell(member.disk?.sync ?? "-"),
+                Table.Cell(member.disk?.lastSyncAgeSeconds.map { age($0) + " ago" } ?? "-"),
+                Table.Cell(member.disk.map { String(format: "%.1f ms", 1000 * $0.worstSyncSeconds) } ?? "-"),
+                Table.Cell(yesOrNo(member.mayStart)), Table.Cell(yesOrNo(member.reachesMajority)),
+                Table.Cell(member.gossip),
                 Table.Cell(String(member.generation)), Table.Cell(age(member.dataAgeSeconds)),
             ]
         }
         return cells
     }
 }
+
+private func yesOrNo(_ value: Bool?) -> String { value.map { $0 ? "yes" : "no" } ?? "-" }
 
 /// The text in lines of at most `width` characters, broken between words.
 func wrapped(_ text: String, width: Int?) -> [String] {

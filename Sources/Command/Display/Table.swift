@@ -1,3 +1,5 @@
+import Foundation
+
 /// Columns of text, aligned, as wide as they must be. What does not fit into the given width loses whole columns, those
 /// with the greatest `rank` first.
 struct Table {
@@ -63,6 +65,20 @@ func compact(_ count: some BinaryInteger) -> String {
     if count < 100_000 { return String(count) }
     if count < 100_000_000 { return String(count / 1000) + "k" }
     return String(count / 1_000_000) + "M"
+}
+
+/// At most seven characters: `512 B`, `9.9 kB`, `640 MB`, `1.2 GB`. Powers of 1000.
+func bytesText(_ count: UInt64) -> String {
+    if count < 1000 { return "\(count) B" }
+    var value = Double(count) / 1000
+    var units = ["kB", "MB", "GB", "TB"][...]
+    // 999.5 would be written as 1000.
+    while value >= 999.5, units.count > 1 {
+        value /= 1000
+        units = units.dropFirst()
+    }
+    let digits = value < 9.95 ? 1 : 0
+    return String(format: "%.\(digits)f ", value) + (units.first ?? "")
 }
 
 /// The text, or its beginning and an ellipsis.

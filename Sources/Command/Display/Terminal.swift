@@ -5,17 +5,22 @@ struct Terminal: Sendable {
     /// Colours, only for people: not in a pipe, and not with `NO_COLOR` (no-color.org).
     var isColoured: Bool
     var isInteractive: Bool
+    /// Characters of a line; nil: as many as one likes.
+    var columns: Int?
 
     static let output = Terminal(descriptor: STDOUT_FILENO)
 
     init(descriptor: Int32, environment: [String: String] = ProcessInfo.processInfo.environment) {
         isInteractive = isatty(descriptor) == 1
+        var size = winsize()
+        if isInteractive, ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 { columns = Int(size.ws_col) }
         isColoured = isInteractive && (environment["NO_COLOR"] ?? "").isEmpty && environment["TERM"] != "dumb"
     }
 
-    init(isColoured: Bool, isInteractive: Bool) {
+    init(isColoured: Bool, isInteractive: Bool, columns: Int? = nil) {
         self.isColoured = isColoured
         self.isInteractive = isInteractive
+        self.columns = columns
     }
 
     enum Colour: String {

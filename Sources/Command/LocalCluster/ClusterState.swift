@@ -24,6 +24,8 @@ struct ClusterState: Codable, Equatable, Sendable {
         var httpPort: UInt16
         /// TCP for links and UDP for gossip: one number.
         var peerPort: UInt16
+        /// Further settings of its process, by their keys (`sync`): a restart keeps them. Nil: none was ever said.
+        var settings: [String: String]?
         /// The last one that was started; it may have ended since.
         var process: ProcessIdentity?
         var startedAt: Date?

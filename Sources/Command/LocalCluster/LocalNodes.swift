@@ -36,8 +36,8 @@ struct LocalNodes {
         node.peerPort = fresh.peerPort
     }
 
-    /// Starts the process of a node. `options` are further flags of `node`.
-    func start(_ node: inout ClusterState.Node, in state: ClusterState, options: [String] = []) throws {
+    /// Starts the process of a node: with the name, the ports, the folder and the settings that it had before.
+    func start(_ node: inout ClusterState.Node, in state: ClusterState) throws {
         let data = home.data(node)
         try home.create(data)
         try home.create(home.workFolder)
@@ -49,8 +49,9 @@ struct LocalNodes {
         if let redis = state.redis { arguments += ["--registry", "redis://127.0.0.1:\(redis.port)/0"] }
         let seeds = state.nodes.filter { $0.index != node.index }.map { "127.0.0.1:\($0.peerPort)" }
         if !seeds.isEmpty { arguments += ["--seeds", seeds.joined(separator: ",")] }
+        for (key, value) in (node.settings ?? [:]).sorted(by: { $0.key < $1.key }) { arguments += ["--" + key, value] }
         node.process = try launchDetached(
-            executable, arguments + options, environment: ProcessInfo.processInfo.environment, log: home.log(node))
+            executable, arguments, environment: ProcessInfo.processInfo.environment, log: home.log(node))
         node.startedAt = .now
         node.lastAction = nil
     }

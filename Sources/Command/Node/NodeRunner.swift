@@ -16,14 +16,18 @@ struct NodeRunner {
         let api = APIServer(service: node.service, address: settings.http, logger: logger)
         // A group stops its services from the last to the first: the node hands over what it owns while HTTP still answers
         // (it says that it drains), then HTTP finishes what it has begun. Only after that the node's loop ends.
-        let services: [any ServiceLifecycle.Service] = [api, NodeLife(node: node)]
+        // A node that cannot go on takes HTTP down with it at once.
         let group = ServiceGroup(
             configuration: .init(
-                services: services.map {
+                services: [
                     .init(
-                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .gracefullyShutdownGroup)
-                }, logger: logger))
+                        service: api, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(
+                        service: NodeLife(node: node, logger: logger),
+                        successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .cancelGroup),
+                ], logger: logger))
         do {
             try await runUntilSignal(group, logger: logger)
         } catch {
@@ -38,6 +42,7 @@ struct NodeRunner {
             name: settings.name, cluster: settings.cluster, http: settings.http, peer: settings.peer,
             gossip: settings.gossip, advertise: settings.advertise, dataDirectory: settings.data,
             workDirectory: settings.work, seeds: resolve(settings.seeds, logger: logger), slots: settings.slots,
-            maxQueued: settings.maxQueued)
+            maxQueued: settings.maxQueued, copies: UInt8(settings.copies), sync: settings.sync,
+            onSplit: settings.onSplit)
     }
 }

@@ -13,6 +13,7 @@ enum NodeSetting: String, CaseIterable, Sendable {
     case slots
     case queues
     case sync
+    case copies
     case maxQueued = "max-queued"
     case onSplit = "on-split"
     case logLevel = "log-level"

@@ -1,5 +1,7 @@
 import Glibc
+import Journal
 import Logging
+import Node
 import Primitives
 import Registry
 
@@ -27,6 +29,12 @@ struct NodeSettings: Equatable, Sendable {
     var cluster: String
     /// Tasks that run at a time: 1...1024. Twice the number of processors.
     var slots: Int
+    /// When a task counts as durable on this node's disk. `always`
+    var sync: SyncPolicy
+    /// How many nodes hold each task: 1...5. Counts at the node that founds the cluster. 2
+    var copies: Int
+    /// What this node does when it has lost the other of two, and nothing tells which of them is cut off. `survive`
+    var onSplit: NodeConfiguration.SplitPolicy
     /// Open tasks that the node's own ledger takes before it answers 503: 1...100,000,000. 1,000,000
     var maxQueued: Int
     /// `info`
@@ -34,6 +42,7 @@ struct NodeSettings: Equatable, Sendable {
 
     static let slotRange = 1...1024
     static let maxQueuedRange = 1...100_000_000
+    static let copiesRange = 1...Limits.copies
 }
 
 extension NodeSettings {
@@ -54,9 +63,11 @@ extension NodeSettings {
         }
         let standardSlots = min(max(2 * processors, Self.slotRange.lowerBound), Self.slotRange.upperBound)
         slots = reader.number(.slots, standard: standardSlots, in: Self.slotRange)
+        sync = reader.sync()
+        copies = reader.number(.copies, standard: 2, in: Self.copiesRange)
+        onSplit = reader.word(.onSplit, standard: .survive)
         maxQueued = reader.number(.maxQueued, standard: 1_000_000, in: Self.maxQueuedRange)
-        let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-        logLevel = reader.value(.logLevel, standard: .info, "one of " + levels) { Logger.Level(rawValue: $0) }
+        logLevel = reader.word(.logLevel, standard: .info)
 
         reader.refuseUnavailable()
         if http == peer { reader.complain("--http and --peer are both \(http): two listeners need two ports") }
@@ -89,9 +100,10 @@ extension NodeSettings {
             case .cluster: (setting, cluster)
             case .slots: (setting, String(slots))
             case .queues: (setting, "all")
-            case .sync: (setting, "never")
+            case .sync: (setting, sync.setting)
+            case .copies: (setting, String(copies))
             case .maxQueued: (setting, String(maxQueued))
-            case .onSplit: (setting, "-")
+            case .onSplit: (setting, onSplit.rawValue)
             case .logLevel: (setting, logLevel.rawValue)
             }
         }

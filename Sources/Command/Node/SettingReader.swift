@@ -1,3 +1,5 @@
+import Journal
+import Node
 import Primitives
 import Registry
 
@@ -65,6 +67,25 @@ struct SettingReader {
         }
     }
 
+    /// One of the words that there are.
+    mutating func word<Word: RawRepresentable<String> & CaseIterable>(_ setting: NodeSetting, standard: Word) -> Word {
+        let words = Word.allCases.map(\.rawValue)
+        return value(setting, standard: standard, oneOf: words) { Word(rawValue: $0) }
+    }
+
+    mutating func sync() -> SyncPolicy {
+        value(.sync, standard: .always, oneOf: SyncPolicy.settings + ["interval:250ms"]) { SyncPolicy(setting: $0) }
+    }
+
+    /// - Parameter words: what is known; the nearest is told to who said something else.
+    private mutating func value<Value>(
+        _ setting: NodeSetting, standard: Value, oneOf words: [String], _ parse: (String) -> Value?
+    ) -> Value {
+        let said = sources.values[setting]?.text ?? ""
+        let hint = nearestName(to: said, among: words).map { "; did you mean `\($0)`?" } ?? ""
+        return value(setting, standard: standard, "one of \(words.joined(separator: ", "))" + hint, parse)
+    }
+
     /// Values between commas; an empty text is an empty list.
     mutating func list<Value>(_ setting: NodeSetting, _ expected: String, _ parse: (String) -> Value?) -> [Value] {
         value(setting, standard: [], "a list of \(expected), separated by commas") { text in
@@ -79,18 +100,6 @@ struct SettingReader {
 
     /// Settings whose names are known and whose machinery is not there yet: said, they are refused, never ignored.
     mutating func refuseUnavailable() {
-        if let sync = sources.values[.sync], sync.text != "never" {
-            if ["always", "interval"].contains(sync.text) {
-                complain(
-                    "\(sync.origin): `\(sync.text)` is not available yet: ledgers are kept in memory, at the owner and its "
-                        + "backups, and no journal is written; say `never`, or leave it out")
-            } else {
-                complain("\(sync.origin): `\(sync.text)` is not one of always, interval, never")
-            }
-        }
-        if let split = sources.values[.onSplit] {
-            complain("\(split.origin): not available yet: there is nothing to choose between until a later version")
-        }
         if let queues = sources.values[.queues] {
             complain("\(queues.origin): not available yet: every node serves every queue")
         }

@@ -8,21 +8,8 @@ struct Kill: AsyncParsableCommand {
     var index: Int
 
     func run() async throws {
-        let home = ClusterHome()
-        try await home.exclusively {
-            var state = try home.require()
-            var node = try home.require(index, in: state)
-            guard let process = node.process, process.signal(SIGKILL) else {
-                throw CommandFailure("\(node.name) is not running (\(node.condition.text(at: .now)))")
-            }
-            let at = Date.now
-            guard try await process.awaitEnd(for: .seconds(5)) else {
-                throw CommandFailure("\(node.name) (process \(process.pid)) is still there 5 s after SIGKILL")
-            }
-            node.lastAction = ClusterState.Action(kind: .killed, at: at)
-            state.update(node)
-            try home.save(state)
-            say("killed \(node.name) (process \(process.pid), SIGKILL); `./cluster restart \(index)` starts it again")
-        }
+        let node = try await LocalFaults(home: ClusterHome()).kill(index).node
+        say(
+            "killed \(node.name) (process \(node.process?.pid ?? 0), SIGKILL); `./cluster restart \(index)` starts it again")
     }
 }

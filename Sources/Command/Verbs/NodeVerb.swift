@@ -48,13 +48,25 @@ struct NodeVerb: AsyncParsableCommand {
     @Option(help: .hidden)
     var queues: String?
 
-    @Option(help: "When the journal is synced: `never` is all there is yet. (default: never)")
+    @Option(
+        help: """
+            When a task counts as durable on this node's disk: `always`, when it is synced, so that it survives a loss of \
+            power; `interval` or `interval:250ms`, when it is written, and synced at the latest so much later (100 ms); \
+            `never`, when it is written: it survives the end of the process, not that of the machine. (default: always)
+            """)
     var sync: String?
+
+    @Option(help: "Nodes that hold each task, 1...5; as the node that founds the cluster says. (default: 2)")
+    var copies: String?
 
     @Option(help: "Open tasks that this node takes before it answers 503. (default: 1000000)")
     var maxQueued: String?
 
-    @Option(help: .hidden)
+    @Option(
+        help: """
+            In a cluster of two that has lost its other half, with no Redis to tell who is cut off: `survive`, go on when \
+            the other process is proven to be gone; `stop`, wait for it in any case. (default: survive)
+            """)
     var onSplit: String?
 
     @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
@@ -70,7 +82,7 @@ struct NodeVerb: AsyncParsableCommand {
         let said: [NodeSetting: String?] = [
             .name: name, .http: http, .peer: peer, .gossip: gossip, .advertise: advertise, .data: data, .work: work,
             .registry: registry, .seeds: seeds, .cluster: cluster, .slots: slots, .queues: queues, .sync: sync,
-            .maxQueued: maxQueued, .onSplit: onSplit, .logLevel: logLevel,
+            .copies: copies, .maxQueued: maxQueued, .onSplit: onSplit, .logLevel: logLevel,
         ]
         return said.compactMapValues { $0 }
     }

@@ -6,7 +6,8 @@ struct Up: AsyncParsableCommand {
         abstract: "Starts N nodes and a Redis on this machine, grows to N, or starts again what does not run.",
         discussion: """
             Without N: 3 nodes, or as many as were started here before. What runs is left alone, and so is every process \
-            and every Redis that was not started here. Ports, logs and process ids are kept in .cluster (or APUS_HOME).
+            and every Redis that was not started here. Ports, logs, settings and process ids are kept in .cluster (or \
+            APUS_HOME); so is the nodes' data: what a cluster had taken when it was stopped or killed goes on.
             """)
 
     @Argument(help: "How many nodes (1...64).")
@@ -16,7 +17,19 @@ struct Up: AsyncParsableCommand {
     var ports: String?
 
     @Option(help: "Execution slots of the nodes that are started. (default: twice the number of processors)")
-    var slots: Int?
+    var slots: String?
+
+    @Option(help: "always, interval, interval:250ms or never: see `node --help`. (default: always)")
+    var sync: String?
+
+    @Option(help: "Nodes that hold each task, 1...5; of a cluster that is new. (default: 2)")
+    var copies: String?
+
+    @Option(help: "Open tasks that a node takes before it answers 503. (default: 1000000)")
+    var maxQueued: String?
+
+    @Option(help: "survive or stop: see `node --help`. (default: survive)")
+    var onSplit: String?
 
     @Option(help: "Cluster name, in a folder where no cluster is yet. (default: local)")
     var cluster: String?
@@ -36,16 +49,19 @@ struct Up: AsyncParsableCommand {
         }
     }
 
-    /// Flags for the nodes, checked here so that the mistake is told once and not in N logs.
-    private var nodeOptions: [String] {
+    /// Settings for the nodes, checked here so that the mistake is told once and not in N logs.
+    private var nodeSettings: [String: String] {
         get throws {
-            guard let slots else { return [] }
-            guard NodeSettings.slotRange.contains(slots) else {
-                throw CommandFailure(
-                    "--slots \(slots): expected \(NodeSettings.slotRange.lowerBound) to \(NodeSettings.slotRange.upperBound)"
-                )
+            let said: [NodeSetting: String?] = [
+                .slots: slots, .sync: sync, .copies: copies, .maxQueued: maxQueued, .onSplit: onSplit,
+            ]
+            let flags = said.compactMapValues { $0 }
+            do throws(SettingsError) {
+                _ = try NodeSettings(SettingSources(flags: flags), processors: 1)
+            } catch {
+                throw CommandFailure(error.description)
             }
-            return ["--slots", String(slots)]
+            return Dictionary(uniqueKeysWithValues: flags.map { ($0.key.key, $0.value) })
         }
     }
 
@@ -73,13 +89,17 @@ struct Up: AsyncParsableCommand {
             throw CommandFailure(
                 "\(wanted) nodes: expected \(Self.countRange.lowerBound) to \(Self.countRange.upperBound)")
         }
-        let options = try nodeOptions
+        let settings = try nodeSettings
         let ports = try portChoice
         if let cluster {
             guard state.nodes.isEmpty || state.cluster == cluster else {
                 throw CommandFailure("the cluster in \(home.path) is named \(state.cluster): `down --wipe` removes it")
             }
             state.cluster = cluster
+        }
+        guard copies == nil || state.nodes.isEmpty else {
+            throw CommandFailure(
+                "--copies is settled when a cluster is founded, and the one in \(home.path) is: `down --wipe` removes it")
         }
 
         let nodes = try LocalNodes(home: home)
@@ -109,7 +129,8 @@ struct Up: AsyncParsableCommand {
         // The ports of all are known before the first starts, so that a port that is taken starts nothing at all.
         say(try await LocalRedis(home: home).ensure(in: &planned))
         for index in fresh.indices {
-            try nodes.start(&fresh[index], in: planned, options: options)
+            if !settings.isEmpty { fresh[index].settings = (fresh[index].settings ?? [:]).merging(settings) { $1 } }
+            try nodes.start(&fresh[index], in: planned)
             planned.update(fresh[index])
             try home.save(planned)
         }

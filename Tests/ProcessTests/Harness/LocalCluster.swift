@@ -5,11 +5,16 @@ import Testing
 
 @testable import Command
 
-/// A cluster of real processes on ports and in a folder of its own, with a Redis of its own.
+/// A cluster of real processes on ports and in a folder of its own, with a Redis of its own; on request in a network of its own.
 struct LocalCluster: Sendable {
     let name: String
     let nodes: [TestNode]
-    let redis: TestRedis
+    /// Nil: without a registry.
+    let registry: TestRedis?
+    /// Its hosts are the nodes, and then Redis.
+    let network: VirtualNetwork?
+    /// Of the first node.
+    let smallDisk: SmallDisk?
     /// Handlers of all nodes write here.
     let work: String
 
@@ -17,12 +22,20 @@ struct LocalCluster: Sendable {
         var nodes = 3
         var slots = 4
         var name = "test"
+        var hasRedis = true
         /// Of another cluster, to be shared.
         var redis: TestRedis?
+        /// In network namespaces: see `NetworkNamespace.arePermitted`.
+        var hasNetwork = false
+        /// Megabytes of the disk that the first node's data is on: see `SmallDisk.arePermitted`. Not together with a network.
+        var smallDisk: Int?
         /// Gossip ports of strangers.
         var extraSeeds: [UInt16] = []
-        /// Further arguments of the first node.
+        /// Further arguments of all nodes, and of the first.
+        var ofAll: [String] = []
         var ofTheFirst: [String] = []
+        /// Of what a test draws.
+        var seed = UInt64.random(in: .min ... .max)
     }
 
     /// Runs `body` with a cluster that is ready and in one view, and ends it afterwards, whatever happens. When the body
@@ -39,39 +52,83 @@ struct LocalCluster: Sendable {
             try await body(cluster)
         } catch {
             for node in started?.nodes ?? [] { print("-- log of \(node.name)\n" + lastLines(of: node.log, 30)) }
+            started?.keepLogs()
+            started?.network?.close()
             try await supervisor.end()
             throw error
         }
+        started?.network?.close()
         try await supervisor.end()
     }
 
+    /// What the nodes said, whole, in the folder that `APUS_TEST_LOGS` names, if it does.
+    private func keepLogs() {
+        guard let folder = ProcessInfo.processInfo.environment["APUS_TEST_LOGS"] else { return }
+        let run = folder + "/\(name)-\(UUID().uuidString.prefix(8))"
+        do {
+            try FileManager.default.createDirectory(atPath: run, withIntermediateDirectories: true)
+            for node in nodes { try FileManager.default.copyItem(atPath: node.log, toPath: run + "/\(node.name).log") }
+            print("-- all of the logs: \(run)")
+        } catch {
+            print("-- the logs cannot be kept: \(error)")
+        }
+    }
+
     private static func start(_ options: Options, _ supervisor: Supervisor) async throws -> LocalCluster {
-        let ports = try choosePorts(2 * options.nodes + 1)
-        let redis: TestRedis
-        if let shared = options.redis {
-            redis = shared
-        } else {
-            redis = try await TestRedis(port: ports[2 * options.nodes], supervisor: supervisor)
+        let count = options.nodes
+        let ports = try choosePorts(2 * count + 1)
+        let http = (0..<count).map { ports[2 * $0] }
+        let gossip = (0..<count).map { ports[2 * $0 + 1] }
+        let redisPort = ports[2 * count]
+        var network: VirtualNetwork?
+        if options.hasNetwork {
+            let relayed = http.map { [$0] } + (options.hasRedis ? [[redisPort]] : [])
+            network = try await VirtualNetwork(relayed: relayed, seed: options.seed, supervisor)
         }
-        let work = supervisor.folder + "/work"
-        try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
-        let gossip = (0..<options.nodes).map { ports[2 * $0 + 1] }
-        let nodes = try (0..<options.nodes).map { index in
-            let seeds = gossip.filter { $0 != gossip[index] } + options.extraSeeds
-            var arguments = [
-                "--work", work, "--cluster", options.name, "--slots", String(options.slots),
-                "--registry", "redis://127.0.0.1:\(redis.port)/0",
-            ]
-            if !seeds.isEmpty {
-                arguments += ["--seeds", seeds.map { "127.0.0.1:\($0)" }.joined(separator: ",")]
+        var disk: SmallDisk?
+        if let megabytes = options.smallDisk {
+            let folder = supervisor.folder + "/node-1/data"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            disk = try await SmallDisk(folder, megabytes: megabytes, supervisor)
+        }
+        func place(_ index: Int) throws -> Place {
+            if let disk, index == 0 { return Place(prefix: try disk.prefix) }
+            guard let network else { return Place() }
+            return Place(host: VirtualNetwork.address(index), prefix: try network.hosts[index].prefix)
+        }
+        do {
+            var redis = options.redis
+            if options.hasRedis, redis == nil {
+                redis = try await TestRedis(port: redisPort, place: try place(count), supervisor: supervisor)
             }
-            if index == 0 { arguments += options.ofTheFirst }
-            return try TestNode(
-                name: "node-\(index + 1)", httpPort: ports[2 * index], peerPort: gossip[index],
-                folder: supervisor.folder + "/node-\(index + 1)", arguments: arguments, supervisor: supervisor)
+            let work = supervisor.folder + "/work"
+            try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
+            let nodes = try (0..<count).map { index in
+                var seeds = try (0..<count).filter { $0 != index }.map { "\(try place($0).host):\(gossip[$0])" }
+                seeds += options.extraSeeds.map { "127.0.0.1:\($0)" }
+                var arguments = ["--work", work, "--cluster", options.name, "--slots", String(options.slots)]
+                if let redis { arguments += ["--registry", redis.url] }
+                if !seeds.isEmpty { arguments += ["--seeds", seeds.joined(separator: ",")] }
+                arguments += options.ofAll
+                if index == 0 { arguments += options.ofTheFirst }
+                return try TestNode(
+                    name: "node-\(index + 1)", httpPort: http[index], peerPort: gossip[index],
+                    folder: supervisor.folder + "/node-\(index + 1)", place: try place(index), arguments: arguments,
+                    supervisor: supervisor)
+            }
+            for node in nodes { try node.start() }
+            return LocalCluster(
+                name: options.name, nodes: nodes, registry: redis, network: network, smallDisk: disk, work: work)
+        } catch {
+            network?.close()
+            throw error
         }
-        for node in nodes { try node.start() }
-        return LocalCluster(name: options.name, nodes: nodes, redis: redis, work: work)
+    }
+
+    /// Its registry; only for tests of clusters that have one.
+    var redis: TestRedis {
+        guard let registry else { preconditionFailure("this cluster was started without Redis") }
+        return registry
     }
 
     /// Below the range from which the system takes ports for outgoing connections, and at random, so that two runs side by
@@ -100,26 +157,36 @@ struct LocalCluster: Sendable {
     }
 
     /// Waits until each of the nodes (all, if none are named) says that it is ready, that these are alive and nobody else,
-    /// and that every task has its copies.
+    /// and that every task has its copies. Throws what each said last.
     func awaitHealthy(_ some: [TestNode]? = nil, within limit: Duration = .seconds(30)) async throws {
         let some = some ?? nodes
         let names = some.map(\.name).sorted()
-        try await self.await("\(names) are one healthy cluster", within: limit) {
+        var said: [String: String] = [:]
+        let isHealthy = try await eventually(within: limit, every: .milliseconds(20)) {
             for node in some {
                 guard node.isAlive else {
                     throw HarnessError("\(node.name) has ended:\n" + lastLines(of: node.log, 10))
                 }
-                // A node that does not listen yet, or does not know its cluster yet.
-                guard await ClusterClient.isReady(node.url), let document = try? await node.cluster() else {
+                do {
+                    let readiness = try await node.send(.GET, "/readyz")
+                    let document = try await node.cluster()
+                    said[node.name] = "\(readiness.status == 200 ? "" : "\(readiness.problem); ")\(brief(document))"
+                    let alive = document.members.filter { $0.state == "alive" }.map(\.name).sorted()
+                    guard readiness.status == 200, alive == names, document.view.agree,
+                        document.ledgers.allSatisfy({ $0.isAvailable }),
+                        document.ledgers.allSatisfy({ some.count < document.view.copies || $0.isFullyReplicated })
+                    else { return false }
+                } catch {
+                    // A node that does not listen yet, or does not know its cluster yet.
+                    said[node.name] = "\(error)"
                     return false
                 }
-                let alive = document.members.filter { $0.state == "alive" }.map(\.name).sorted()
-                guard alive == names, document.view.agree, document.ledgers.allSatisfy({ $0.isAvailable }),
-                    document.ledgers.allSatisfy({ some.count < document.view.copies || $0.isFullyReplicated })
-                else { return false }
             }
             return true
         }
+        guard !isHealthy else { return }
+        let story = said.sorted { $0.key < $1.key }.map { "\n  \($0.key): \($0.value)" }.joined()
+        throw HarnessError("still not after \(limit): \(names) are one healthy cluster; they said last:\(story)")
     }
 
     /// Waits until all tasks have ended, asking `from` in turn. Any other answer than a task is asked again.
@@ -171,6 +238,14 @@ struct LocalCluster: Sendable {
         var task: String
         var token: String
         var node: String
+
+        /// Of its line.
+        var bytes: Int { task.utf8.count + token.utf8.count + node.utf8.count + 3 }
+    }
+
+    func runsFileBytes(_ file: String = "runs.txt") -> Int {
+        var status = stat()
+        return stat(work + "/" + file, &status) == 0 ? Int(status.st_size) : 0
     }
 
     /// In the order in which they began; empty if none has.
@@ -183,6 +258,17 @@ struct LocalCluster: Sendable {
             return Run(task: words[0], token: words[1], node: words[2])
         }
     }
+}
+
+/// What matters of it when it is not what was waited for.
+func brief(_ document: ClusterDocument) -> String {
+    let members = document.members.map { "\($0.name) \($0.state) g\($0.generation) view \($0.view.number ?? 0)" }
+    let ledgers = document.ledgers.map { ledger in
+        let faults = [ledger.isAvailable ? "" : " UNAVAILABLE", ledger.isFullyReplicated ? "" : " DEGRADED"].joined()
+        return "\(ledger.id) t\(ledger.term) \(ledger.primary)+\(ledger.backups) open \(ledger.openTasks ?? 0)\(faults)"
+    }
+    return "view \(document.view.number)\(document.view.agree ? "" : " DISAGREE") voters \(document.view.voters); "
+        + (members + ledgers + document.warnings).joined(separator: "; ")
 }
 
 /// For the summary of a run: `scripts/test` shows these lines.

@@ -2,10 +2,11 @@ import Foundation
 
 @testable import Command
 
-/// Kills what a test has started, however the test ends: also when its process crashes, is killed, or hits a time limit.
+/// Ends what a test has started, however the test ends: also when its process crashes, is killed, or hits a time limit.
 ///
-/// A shell in a session of its own reads `PID START-TICKS` lines from a named pipe. The end of the pipe is the end of the
-/// test: then it kills the processes that it was told of, if they are still the same ones, and removes the test's folder.
+/// A shell in a session of its own reads lines from a named pipe: `process PID START-TICKS` and `namespace NAME`. The end of
+/// the pipe is the end of the test: then it kills the processes that it was told of, if they are still the same ones,
+/// removes the network namespaces (and with them what is plugged into them), and the test's folder.
 /// (`PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started a process ends.)
 final class Supervisor: Sendable {
     let folder: String
@@ -13,12 +14,18 @@ final class Supervisor: Sendable {
     private let shell: ProcessIdentity
 
     private static let script = """
-        while read -r pid ticks; do list="$list $pid:$ticks"; done < "$0/pipe"
+        while read -r kind what ticks; do
+            case $kind in
+            process) list="$list $what:$ticks" ;;
+            namespace) namespaces="$namespaces $what" ;;
+            esac
+        done < "$0/pipe"
         for entry in $list; do
             pid=${entry%%:*}
             now=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f20)
             [ "$now" = "${entry#*:}" ] && kill -KILL "$pid"
         done
+        for name in $namespaces; do ip netns delete "$name"; done
         rm -rf "$0"
         """
 
@@ -32,16 +39,26 @@ final class Supervisor: Sendable {
         pipe = open(folder + "/pipe", O_RDWR | O_CLOEXEC)
         guard pipe >= 0 else { throw HarnessError("open: \(String(cString: strerror(errno)))") }
         shell = try launchDetached(
-            "/bin/sh", ["-c", Self.script, folder], environment: ["PATH": "/usr/bin:/bin"], log: "/dev/null")
+            "/bin/sh", ["-c", Self.script, folder], environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"],
+            log: "/dev/null")
     }
 
     /// From now on the process ends with the test.
     func adopt(_ process: ProcessIdentity) throws {
-        let line = Array("\(process.pid) \(process.startTicks)\n".utf8)
-        guard write(pipe, line, line.count) == line.count else {
+        guard tell("process \(process.pid) \(process.startTicks)") else {
             process.signal(SIGKILL)
             throw HarnessError("the supervisor's pipe is full or closed")
         }
+    }
+
+    /// From now on the network namespace goes with the test. It need not exist yet.
+    func adopt(namespace: String) throws {
+        guard tell("namespace \(namespace)") else { throw HarnessError("the supervisor's pipe is full or closed") }
+    }
+
+    private func tell(_ line: String) -> Bool {
+        let bytes = Array((line + "\n").utf8)
+        return write(pipe, bytes, bytes.count) == bytes.count
     }
 
     /// Kills what is left and removes the folder.

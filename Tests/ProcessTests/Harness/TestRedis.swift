@@ -6,12 +6,16 @@ import Synchronization
 /// A Redis of a test's own, without persistence: what is killed forgets.
 final class TestRedis: Sendable {
     let port: UInt16
+    /// As a node's `--registry` takes it.
+    var url: String { "redis://\(place.host):\(port)/0" }
     private let folder: String
+    private let place: Place
     private let supervisor: Supervisor
     private let process: Mutex<ProcessIdentity?>
 
-    init(port: UInt16, supervisor: Supervisor) async throws {
+    init(port: UInt16, place: Place = Place(), supervisor: Supervisor) async throws {
         self.port = port
+        self.place = place
         self.supervisor = supervisor
         folder = supervisor.folder + "/redis-\(port)"
         process = Mutex(nil)
@@ -24,10 +28,11 @@ final class TestRedis: Sendable {
             throw HarnessError("redis-server is not installed")
         }
         let arguments = [
-            "--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no",
+            "--port", String(port), "--dir", folder, "--save", "", "--appendonly", "no", "--protected-mode", "no",
+            "--bind", "127.0.0.1",
         ]
-        let started = try launchDetached(
-            executable, arguments, environment: Binary.environment, log: folder + "/log")
+        let started = try place.launch(
+            executable, arguments + (place.host == "127.0.0.1" ? [] : [place.host]), log: folder + "/log")
         try supervisor.adopt(started)
         process.withLock { $0 = started }
         // Until it listens, asking it fails.

@@ -1,0 +1,71 @@
+import Membership
+import Primitives
+import Views
+import Wire
+
+/// What this node may do now, and why not: for people, so every reason says what has to happen and what will.
+extension LocalQueue {
+    var standing: PeerStatus.Standing {
+        PeerStatus.Standing(
+            mayStart: !owner.isPaused, reachesMajority: voters.map { $0.there.count >= $0.needed } ?? false,
+            unreadiness: unreadiness)
+    }
+
+    /// Why this node takes no submissions; nil: it does.
+    var unreadiness: String? {
+        if isDraining { return "\(node.name) is draining: it takes no new work, the other nodes do" }
+        guard let voters else {
+            return "\(node.name) is not a member of a cluster yet: it looks for one at its seeds and in the registry"
+        }
+        if voters.there.count < voters.needed { return waiting(for: voters) }
+        guard node.colleagues.views.onLoop({ $0.isConfirmed }) else {
+            return "\(node.name) waits until a majority of the voters has confirmed the view, and the view lists this "
+                + "process: it goes on by itself then"
+        }
+        if owner.isPaused {
+            return "\(node.name) has not heard from a majority of the voters for \(Limits.fence.components.seconds) s, or "
+                + "was paused: it starts nothing until they answer, and goes on by itself then"
+        }
+        return owner.ownedLedgers.isEmpty ? "\(node.name) has no ledger yet: the next view gives it one" : nil
+    }
+
+    /// Why "there is no such task" would mean nothing if this node said it; nil: it would.
+    ///
+    /// Whoever is cut off does not know what the others have accepted, or taken over, since.
+    var ignorance: String? {
+        guard let voters, voters.there.count >= voters.needed, node.colleagues.views.onLoop({ $0.isConfirmed }) else {
+            return unreadiness
+        }
+        return !isDraining && owner.isPaused ? unreadiness : nil
+    }
+
+    private func waiting(for voters: Voters) -> String {
+        let there = voters.there.isEmpty ? "none is" : "only \(named(voters.there)) is"
+        return "\(node.name) waits for a majority of the voters: of \(named(voters.there + voters.missing)) \(there) here, and "
+            + "\(voters.needed) are needed. It goes on by itself when \(named(voters.missing)) come back, and what was "
+            + "accepted waits with it; if they never will, `apus recover` tells what going on without them costs"
+    }
+
+    private func named(_ names: [NodeName]) -> String { names.sorted().map(\.rawValue).joined(separator: ", ") }
+
+    private struct Voters {
+        var there: [NodeName] = []
+        var missing: [NodeName] = []
+        var needed: Int
+    }
+
+    /// Of the view that is installed: with their disks here, as gossip knows it, or not; nil without a view.
+    private var voters: Voters? {
+        guard let view = node.colleagues.views.onLoop({ $0.view }) else { return nil }
+        let members = node.colleagues.membership.onLoop { $0.members }
+        var voters = Voters(needed: view.majority)
+        for voter in view.voters {
+            let isMe = voter.name == node.name && voter.store == node.profile.disk
+            let isHere = members.contains {
+                $0.id.name == voter.name && $0.profile.disk == voter.store && $0.state.isLiving
+            }
+            if isMe || isHere { voters.there.append(voter.name) } else { voters.missing.append(voter.name) }
+        }
+        return voters
+    }
+}

@@ -1,0 +1,104 @@
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+
+/// What this node cannot take goes to one that can.
+extension NodeService {
+    /// One hop: the least loaded member that takes work. If it does not answer in time the tasks may have been accepted
+    /// there, so nobody else is tried. A node whose disk is full says so at once, and is not asked again for a moment:
+    /// it costs no try.
+    func forward(_ specs: [TaskSpec], after refusal: SubmissionRefusal) async -> [SubmissionOutcome] {
+        var refusal = refusal
+        var tries = 0
+        for target in await forwardTargets() where tries < Limits.forwardTries {
+            if let folder = knownFullDisk(of: target.id.name) {
+                refusal = refusal.weighed(against: .diskFull([FullDisk(node: target.id.name, folder: folder)]))
+                continue
+            }
+            let ids = await actors.queue.idsFor(target.ledger, count: specs.count)
+            let frame = Frame(.forward, at: node.now) { writer in
+                writer.array(ids) { $0.taskID($1) }
+                writer.array(specs) { $0.taskSpec($1) }
+            }
+            switch await ask(frame, of: target.id, within: .seconds(5)) {
+            case .success(let answer):
+                switch try? answer.read(at: node.now, { reader throws(WireError) in try reader.forwardReply() }) {
+                case .accepted(let accepted, let holders) where accepted.count == specs.count:
+                    return accepted.map { .accepted(accept($0, at: target, holders)) }
+                case .full:
+                    tries += 1
+                    refusal = refusal.weighed(against: .full(retryAfter: Limits.retryAfter))
+                case .diskFull(let folder):
+                    fullDisks.withLock { $0[target.id.name] = (folder, node.now) }
+                    refusal = refusal.weighed(against: .diskFull([FullDisk(node: target.id.name, folder: folder)]))
+                case .unavailable: tries += 1
+                case .accepted, nil: return ids.map { .refused(.unconfirmed($0)) }
+                }
+            case .failure(let error):
+                if error.mayHaveArrived { return ids.map { .refused(.unconfirmed($0)) } }
+                tries += 1
+            }
+        }
+        return specs.map { _ in .refused(refusal) }
+    }
+
+    private func knownFullDisk(of name: NodeName) -> String? {
+        fullDisks.withLock { disks in
+            guard let disk = disks[name] else { return nil }
+            if node.now - disk.at < Limits.fullDiskMemory { return disk.folder }
+            disks[name] = nil
+            return nil
+        }
+    }
+
+    private func accept(_ id: TaskID, at target: Target, _ holders: [NodeName]) -> AcceptedTask {
+        AcceptedTask(
+            id: id, status: .pending, owner: target.id.name,
+            durability: target.copies <= 1 ? .local : holders.count >= target.copies ? .replicated : .degraded,
+            holders: holders, createdAt: id.createdAt)
+    }
+
+    private struct Target: Sendable {
+        let id: NodeID
+        let ledger: LedgerID
+        let copies: Int
+    }
+
+    /// Members with a ledger of their own that take work, the least loaded first.
+    private func forwardTargets() async -> [Target] {
+        guard let view = await actors.views.view else { return [] }
+        let members = await actors.membership.members
+        let loads = Dictionary(members.map { ($0.id, $0.load) }, uniquingKeysWith: { first, _ in first })
+        return view.ledgers.compactMap { ledger -> (Target, UInt32)? in
+            guard ledger.primary == ledger.founder, let member = view.member(ledger.primary.name),
+                member.id.name != node.name, let load = loads[member.id], !load.isDraining, node.isLinked(member.id)
+            else { return nil }
+            return (Target(id: member.id, ledger: ledger.id, copies: Int(view.settings.copies)), load.open)
+        }.sorted { ($0.1, $0.0.id) < ($1.1, $1.0.id) }.map(\.0)
+    }
+}
+
+extension SubmissionRefusal {
+    /// What is told when two nodes refuse: that which is over first. Full queues empty by themselves; a full disk needs
+    /// somebody; all of them are told.
+    func weighed(against other: SubmissionRefusal) -> SubmissionRefusal {
+        switch (self, other) {
+        case (.diskFull(let disks), .diskFull(let more)):
+            .diskFull((disks + more).sorted { $0.node < $1.node })
+        case (.full, .diskFull), (.unknownTaskType, _), (.unconfirmed, _): self
+        case (.diskFull, _), (.full, _), (.unavailable, _): other
+        }
+    }
+}
+
+extension Limits {
+    /// Seconds after which a client may try again when every node is full.
+    static let retryAfter = 1
+    /// Nodes that a submission is sent to before it is refused.
+    static let forwardTries = 3
+    /// How long a node that had no room on its disk is not asked again.
+    static let fullDiskMemory = Duration.seconds(1)
+}

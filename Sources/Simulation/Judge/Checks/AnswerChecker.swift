@@ -1,0 +1,128 @@
+import Primitives
+import Service
+import TaskLedger
+
+/// Judges what clients are told, at once.
+///
+/// - A receipt names nodes that hold the task (as far as they run).
+/// - What was acknowledged is never denied: not found before its time is up (404, 410).
+/// - An outcome, once told, stays; and whatever is told has been brought about.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class AnswerChecker: @unchecked Sendable {
+    private let world: World
+    private let stage: Stage
+    private let inspector: Inspector
+    private let submissions: Submissions
+    /// Redis has lost what it had, at some time.
+    var isRegistryEmptied: () -> Bool = { false }
+    private(set) var receipts = 0
+    private(set) var outcomes = 0
+
+    init(_ stage: Stage, _ inspector: Inspector, _ submissions: Submissions) {
+        self.stage = stage
+        self.inspector = inspector
+        self.submissions = submissions
+        world = stage.world
+    }
+
+    func judge(_ answer: Clients.Answer) -> Violation? {
+        switch answer {
+        case .accepted(let tasks, _): checkReceipt(tasks)
+        case .task(let id, .found(let snapshot), let node, _): take(id, ToldOutcome(snapshot), snapshot, from: node)
+        case .task(let id, .archived(let document), let node, _): takeDocument(id, document, from: node)
+        case .task(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
+        case .task(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
+        case .task(_, .unavailable, _, _): nil
+        case .cancel(let id, .cancelled(let snapshot), let node, _), .cancel(let id, .finished(let snapshot), let node, _):
+            take(id, ToldOutcome(snapshot), snapshot, from: node)
+        case .cancel(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
+        case .cancel: nil
+        }
+    }
+
+    /// The first task of a batch stands for all: they are entries of one ledger, side by side.
+    private func checkReceipt(_ tasks: [AcceptedTask]) -> Violation? {
+        guard let task = tasks.last else { return nil }
+        receipts += 1
+        if task.durability == .replicated, task.holders.count < Int(world.settings.copies) {
+            return Violation(.falseReceipt, "\(task.id) is called replicated, at \(task.holders)", at: world.now)
+        }
+        for name in task.holders {
+            guard let node = stage.index(name).map({ world.nodes[$0] }), node.isUp else { continue }
+            let has = node.look { core in
+                core.served.contains { $0.copy.state[task.id] != nil } || core.copies.contains { $0.state[task.id] != nil }
+            }
+            // Another view may have relieved it between the commit and the answer, and a disk may have been lost.
+            guard has == false, !isExcused(task.id), stage.harmed.isEmpty, world.now - stage.viewSince > .seconds(1),
+                stage.machines[node.index].lastLoss.map({ world.now - $0 > .seconds(30) }) ?? true
+            else { continue }
+            return Violation(.falseReceipt, "\(task.id) is said to be at node \(node.index), and is not", at: world.now)
+        }
+        return nil
+    }
+
+    private func take(_ id: TaskID, _ outcome: ToldOutcome?, _ snapshot: TaskSnapshot, from node: Int) -> Violation? {
+        if let violation = submissions.found(id, snapshot.spec, at: world.now) { return violation }
+        guard let outcome else {
+            guard let told = submissions[id]?.told, !isExcused(id) else { return nil }
+            return Violation(
+                .twoOutcomes, "node \(node) says that \(id) is \(snapshot.status.name); it was told to be \(told)",
+                at: world.now)
+        }
+        return take(id, outcome, from: node)
+    }
+
+    private func takeDocument(_ id: TaskID, _ document: [UInt8], from node: Int) -> Violation? {
+        guard let outcome = ToldOutcome(document: document) else {
+            return Violation(.impossibleOutcome, "what node \(node) finds in the registry for \(id) is no outcome", at: world.now)
+        }
+        return take(id, outcome, from: node)
+    }
+
+    private func take(_ id: TaskID, _ outcome: ToldOutcome, from node: Int) -> Violation? {
+        outcomes += 1
+        if isExcused(id) { return nil }
+        if let violation = submissions.tell(id, outcome, at: world.now) { return violation }
+        return justify(id, outcome)
+    }
+
+    private func isExcused(_ id: TaskID) -> Bool { inspector.isExcused(id, since: submissions[id]?.sentAt) }
+
+    /// An outcome has to come from what a handler did, or from what the task asked for.
+    func justify(_ id: TaskID, _ outcome: ToldOutcome) -> Violation? {
+        guard let known = submissions[id], !isExcused(id) else { return nil }
+        let runs = world.observations.runs(of: id)
+        let isPossible: Bool
+        switch outcome.status {
+        case .completed:
+            isPossible = runs.contains { $0.end == .completed }
+        case .failed:
+            switch outcome.failure {
+            case "scripted": isPossible = runs.contains { if case .failed? = $0.end { true } else { false } }
+            case "timeout": isPossible = !runs.isEmpty
+            case "interrupted": isPossible = known.task.spec.delivery == .atMostOnce
+            // The starts of a process that was cut off are seen here, even if nobody else knows of them.
+            case "poison": isPossible = runs.count(where: { $0.end != .completed }) >= 3
+            default: isPossible = false
+            }
+        case .cancelled: isPossible = known.isCancelAsked
+        case .expired: isPossible = known.task.spec.expiry != nil
+        case .scheduled, .blocked, .pending, .processing: isPossible = false
+        }
+        guard !isPossible else { return nil }
+        let ends = runs.map { "\($0.token): \($0.end.map { "\($0)" } ?? "runs")" }
+        return Violation(
+            .impossibleOutcome, "\(id) (\(known.task.style.rawValue)) is said to be \(outcome); its runs: \(ends)", at: world.now)
+    }
+
+    private func deny(_ id: TaskID, _ how: String, by node: Int, _ asked: Instant) -> Violation? {
+        guard let known = submissions[id], let accepted = known.acceptedAt, accepted < asked, !isExcused(id) else { return nil }
+        // What the ledger had handed over to Redis went with it.
+        if isRegistryEmptied(), inspector.history(of: id)?.isForgotten == true { return nil }
+        return Violation(
+            .denied,
+            "node \(node) says that \(id) is \(how); it was accepted \((asked - accepted).milliseconds) ms before"
+                + (known.told.map { ", and told to be \($0)" } ?? ""), at: world.now)
+    }
+}

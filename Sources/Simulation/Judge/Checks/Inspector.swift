@@ -1,0 +1,216 @@
+import Node
+import Primitives
+import TaskLedger
+import Views
+
+/// Looks into all nodes now and then, and compares what is there with what may be: views, ledgers, the lemma, sizes.
+///
+/// It looks and lets go: a second reference to a ledger would have the node copy all of it at its next change.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class Inspector: @unchecked Sendable {
+    private let world: World
+    private let stage: Stage
+    private let submissions: Submissions
+    private let chronicle: Chronicle
+    /// By ledger; iterated only in sorted order.
+    private(set) var histories: [LedgerID: LedgerHistory] = [:]
+    /// Where a task was accepted. Never iterated.
+    private var home: [TaskID: LedgerID] = [:]
+    /// Of each node: what was ready when it was looked at last.
+    private(set) var ready: [Int: ReadyList] = [:]
+    /// When each ledger was first served in its term.
+    private(set) var servedSince: [LedgerID: (term: Term, at: Instant)] = [:]
+    private var viewNumbers: [Int: UInt64] = [:]
+    private(set) var lemmaChecks = 0
+    /// Tasks are compared with what was submitted when they are first seen.
+    private var seenTasks: Set<TaskID> = []
+
+    init(_ stage: Stage, _ submissions: Submissions, _ chronicle: Chronicle) {
+        self.stage = stage
+        self.submissions = submissions
+        self.chronicle = chronicle
+        world = stage.world
+    }
+
+    var entryCount: Int { histories.values.reduce(0) { $0 + $1.entryCount } }
+
+    /// Looks at every node.
+    func inspect() -> Violation? {
+        stage.adopt()
+        // Views first: what is the newest one decides what the ledgers have to hold.
+        for node in world.nodes {
+            guard let (identity, profile, view) = node.look({ ($0.identity, $0.profile, $0.view) }) else { continue }
+            stage.machines[node.index].identity = identity
+            stage.machines[node.index].profile = profile
+            guard let view else { continue }
+            stage.machines[node.index].installed = view
+            if viewNumbers[node.index] != view.number {
+                viewNumbers[node.index] = view.number
+                chronicle.note(
+                    world.now,
+                    "node \(node.index) is in view \(view.number): members \(view.members.map(\.id.name)), voters "
+                        + "\(view.voters.map(\.name)), ledgers "
+                        + view.ledgers.map { "\($0.id)/\($0.term): \($0.primary.name) \($0.backups.map(\.name))" }
+                        .joined(separator: ", "))
+            }
+            if let violation = stage.saw(view, at: node.index) { return violation }
+        }
+        for node in world.nodes {
+            if let violation = node.look({ [self] in inspectServed($0, at: node.index) }) ?? nil { return violation }
+        }
+        for node in world.nodes {
+            if let violation = node.look({ [self] in inspectCopies($0, at: node.index) }) ?? nil { return violation }
+        }
+        return nil
+    }
+
+    // MARK: Ledgers
+
+    private func inspectServed(_ core: NodeCore, at node: Int) -> Violation? {
+        var list = ReadyList(at: world.now)
+        for served in core.served {
+            let id = served.copy.id
+            if servedSince[id].map({ $0.term < served.term }) ?? true { servedSince[id] = (served.term, world.now) }
+            if let problem = take(served, at: node) { return Violation(problem.0, problem.1, at: world.now) }
+            if let violation = meet(served.copy) { return violation }
+            if let assignment = stage.view?.ledger(id), assignment.term == served.term,
+                let violation = checkLemma(served.copy, at: node, core.profile.store)
+            {
+                return violation
+            }
+            let tasks = served.copy.state.tasks.count
+            guard tasks <= Limits.keptOutcomes + world.settings.maxQueued + Limits.archivedOutcomes else {
+                return Violation(.unbounded, "\(id) at node \(node) has \(tasks) tasks", at: world.now)
+            }
+            // What was taken over waits for the fence of whoever had it (rule R3).
+            list.add(served.copy, isResting: served.term > .first && world.now - (servedSince[id]?.at ?? .zero) < .seconds(10))
+        }
+        ready[node] = list
+        return nil
+    }
+
+    private func inspectCopies(_ core: NodeCore, at node: Int) -> Violation? {
+        for copy in core.copies {
+            if let violation = checkLemma(copy, at: node, core.profile.store) { return violation }
+            guard copy.recent.count <= Limits.uncommittedEntries + Limits.recentEntries + 2 * Limits.batchTasks else {
+                return Violation(
+                    .unbounded, "the copy of \(copy.id) at node \(node) keeps \(copy.recent.count) entries", at: world.now)
+            }
+        }
+        return nil
+    }
+
+    private func take(_ served: ServedLedger, at node: Int) -> (Property, String)? {
+        let id = served.copy.id
+        var history = histories.removeValue(forKey: id) ?? LedgerHistory(id: id)
+        defer { histories[id] = history }
+        if let excused = stage.excused[id], excusedAt[id] != excused {
+            excusedAt[id] = excused
+            history.forget()
+        }
+        return history.take(served, at: node)
+    }
+
+    private var excusedAt: [LedgerID: Instant] = [:]
+
+    /// The lemma: every replica that the newest view lists holds everything that is committed.
+    private func checkLemma(_ copy: LedgerCopy, at node: Int, _ store: StoreID) -> Violation? {
+        guard let ledger = stage.view?.ledger(copy.id), let history = histories[copy.id],
+            ledger.replicas.contains(StoreHolder(name: world.nodes[node].name, store: store))
+        else { return nil }
+        lemmaChecks += 1
+        switch history.isHeld(by: copy) {
+        case true?:
+            stage.isWhole(copy.id, at: node)
+            return nil
+        case nil: return nil
+        case false?:
+            guard !stage.machines[node].harmed.contains(copy.id), stage.excused[copy.id] == nil else { return nil }
+            return Violation(
+                .lemma,
+                "\(copy.id) is committed up to \(history.last), and node \(node), which view \(stage.view?.number ?? 0) "
+                    + "lists, has it up to \(copy.last)", at: world.now)
+        }
+    }
+
+    /// Every task that is there was submitted, and is in one ledger.
+    private func meet(_ copy: LedgerCopy) -> Violation? {
+        guard copy.state.tasks.count != counted[copy.id] else { return nil }
+        counted[copy.id] = copy.state.tasks.count
+        for (id, record) in copy.state.tasks where seenTasks.insert(id).inserted {
+            if let violation = submissions.found(id, record.spec, at: world.now) { return violation }
+            if let other = home[id], other != copy.id {
+                return Violation(.resurrected, "\(id) is in \(other) and in \(copy.id)", at: world.now)
+            }
+            home[id] = copy.id
+        }
+        return nil
+    }
+
+    private var counted: [LedgerID: Int] = [:]
+
+    func ledger(of id: TaskID) -> LedgerID? {
+        if let known = home[id] { return known }
+        return histories.keys.sorted().first { TaskID.tag(of: $0) == id.ledgerTag }
+    }
+
+    func history(of id: TaskID) -> LedgerHistory.History? { ledger(of: id).flatMap { histories[$0]?.tasks[id] } }
+
+    /// Whether what is known of the task may be wrong, since every copy of its ledger was destroyed after it was accepted.
+    func isExcused(_ id: TaskID, since: Instant?) -> Bool {
+        guard let ledger = ledger(of: id) ?? stage.excused.keys.sorted().first(where: { TaskID.tag(of: $0) == id.ledgerTag }),
+            let at = stage.excused[ledger]
+        else { return false }
+        return since.map { $0 <= at + .seconds(1) } ?? true
+    }
+
+    /// The record of a task wherever it is: with its primary first.
+    func record(of id: TaskID) -> (record: TaskRecord, node: Int, isServed: Bool)? {
+        for node in world.nodes {
+            let record = node.look { core in core.served.lazy.compactMap { $0.copy.state[id] }.first } ?? nil
+            if let record { return (record, node.index, true) }
+        }
+        for node in world.nodes {
+            let record = node.look { core in core.copies.lazy.compactMap { $0.state[id] }.first } ?? nil
+            if let record { return (record, node.index, false) }
+        }
+        return nil
+    }
+}
+
+/// What was ready at a node at some moment, for the check of priorities: the best few, and all that was.
+struct ReadyList {
+    struct Item {
+        var id: TaskID
+        var key: Instant
+        var attempts: UInt32
+    }
+
+    static let length = 16
+
+    let at: Instant
+    /// Every task that was ready.
+    private(set) var pending: Set<TaskID> = []
+    /// Those that nothing kept from starting, the best first.
+    private(set) var best: [Item] = []
+
+    init(at: Instant) { self.at = at }
+
+    /// The static key of the design: smaller is better.
+    static func key(_ record: TaskRecord) -> Instant {
+        record.enqueuedAt - Limits.agingWeight * Int(record.spec.priority.rawValue - 1)
+    }
+
+    mutating func add(_ copy: LedgerCopy, isResting: Bool) {
+        guard copy.state.openCount > 0, copy.state.openCount < 2000 else { return }
+        for (id, record) in copy.state.tasks where record.status == .pending {
+            pending.insert(id)
+            if !isResting, !record.isSuspectedPoison {
+                best.append(Item(id: id, key: Self.key(record), attempts: record.attempts))
+            }
+        }
+        best.sort { ($0.key, $0.id) < ($1.key, $1.id) }
+        if best.count > Self.length { best.removeLast(best.count - Self.length) }
+    }
+}

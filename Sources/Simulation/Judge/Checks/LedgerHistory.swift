@@ -1,0 +1,215 @@
+import Primitives
+import TaskLedger
+
+/// One ledger as its primaries have committed it, put together from what is seen of them: entry by entry, whoever wrote it. An
+/// independent fold of the same events checks what the owner's machine decides.
+///
+/// - One entry at a place: what one primary has committed no other replaces.
+/// - One node commits in a term.
+/// - A task is accepted once and ends once; no token is granted twice, and tokens name the term in which they are granted.
+/// - A failure, a retry and an interruption are of the attempt that has the lease.
+///
+/// Entries are compared without their times, which each node has on its own clock.
+struct LedgerHistory {
+    private struct Entry {
+        var place: Place
+        var digest: UInt64
+    }
+
+    struct History {
+        var lease: Token?
+        /// Tokens of the leases, ascending by time.
+        var leases: [Token] = []
+        var end: (token: Token?, kind: String)?
+        var isForgotten = false
+    }
+
+    let id: LedgerID
+    /// By sequence number, from `first` on.
+    private var entries: [Entry] = []
+    private var first: UInt64 = 1
+    /// Who commits in a term. Never iterated.
+    private var committers: [Term: Int] = [:]
+    private(set) var tasks: [TaskID: History] = [:]
+    /// Tasks that were there when the history began anew: nobody knows which of their entries are committed.
+    private var inherited: Set<TaskID> = []
+    private(set) var entryCount = 0
+
+    init(id: LedgerID) { self.id = id }
+
+    /// The newest place that is known to be committed.
+    var last: Place { entries.last?.place ?? .start }
+
+    /// Where the history is not whole: begins anew with what is there. For ledgers whose every copy was destroyed.
+    mutating func forget() {
+        entries = []
+        first = .max
+        tasks = [:]
+        inherited = []
+    }
+
+    /// Takes what a node says is committed.
+    /// - Returns: what must not be.
+    mutating func take(_ served: ServedLedger, at node: Int) -> (Property, String)? {
+        let copy = served.copy
+        if first == .max {
+            first = copy.last.sequence + 1
+            for (id, record) in copy.state.tasks {
+                tasks[id] = History(
+                    lease: record.lease?.token, leases: [], end: record.status.isFinal ? (record.finalToken, "earlier") : nil)
+                inherited.insert(id)
+            }
+            return nil
+        }
+        let known = first + UInt64(entries.count) - 1
+        if let conflict = compare(copy, upTo: min(known, served.committed), at: node) { return conflict }
+        guard served.committed > known else { return nil }
+        guard let new = copy.entries(after: known, bytes: .max) else {
+            // It was trimmed before it was seen. The state goes on from what the copy says.
+            forget()
+            return take(served, at: node)
+        }
+        for entry in new.prefix(Int(served.committed - known)) {
+            let term = entry.place.term
+            if term == served.term {
+                if let other = committers[term], other != node {
+                    return (.twoPrimaries, "nodes \(other) and \(node) commit in term \(term) of \(id)")
+                }
+                committers[term] = node
+            }
+            if let last = entries.last, entry.place.term < last.place.term || entry.place.sequence != last.place.sequence + 1 {
+                return (.conflictingCommits, "\(id) goes on with \(entry.place) after \(last.place)")
+            }
+            entries.append(Entry(place: entry.place, digest: Self.digest(entry.event)))
+            entryCount += 1
+            if let problem = fold(entry) { return (problem.0, "\(id) \(entry.place): \(problem.1)") }
+        }
+        return nil
+    }
+
+    /// The last entries that both know.
+    private func compare(_ copy: LedgerCopy, upTo end: UInt64, at node: Int) -> (Property, String)? {
+        guard end >= first, let held = copy.recent.first?.place.sequence, held <= end else { return nil }
+        for sequence in max(held, first, end > 7 ? end - 7 : 1)...end {
+            let mine = entries[Int(sequence - first)]
+            let theirs = copy.recent[Int(sequence - held)]
+            guard theirs.place == mine.place, Self.digest(theirs.event) == mine.digest else {
+                return (
+                    .conflictingCommits,
+                    "node \(node) has committed \(theirs.place) in \(id) where \(mine.place) was committed: \(theirs.event)"
+                )
+            }
+        }
+        return nil
+    }
+
+    // MARK: Folding
+
+    private mutating func fold(_ entry: LedgerEntry) -> (Property, String)? {
+        let id = entry.event.task
+        var history = tasks[id] ?? History()
+        let isKnown = tasks[id] != nil
+        defer { tasks[id] = history }
+        switch entry.event {
+        case .accepted:
+            guard !isKnown || inherited.contains(id) else { return (.resurrected, "\(id) is accepted again") }
+        case .leased(_, let lease):
+            guard history.end == nil else { return (.tokenTwice, "\(id) is leased though it has ended") }
+            guard !history.leases.contains(lease.token) else {
+                return (.tokenTwice, "\(lease.token) of \(id) is granted twice")
+            }
+            guard history.leases.allSatisfy({ $0 < lease.token }), lease.token.term == entry.place.term else {
+                return (.tokenTwice, "\(lease.token) of \(id) is granted in term \(entry.place.term), after \(history.leases)")
+            }
+            history.lease = lease.token
+            history.leases.append(lease.token)
+        case .started, .cancelRequested, .duplicateDiscarded:
+            break
+        case .completed(_, let token, _, _, _): return end(&history, id, token, "completed")
+        case .failed(_, let token, _, _, _):
+            guard history.lease == token || history.end != nil else {
+                return (.staleFailure, "\(id) is failed by \(token), and \(Self.text(history.lease)) has the lease")
+            }
+            return end(&history, id, token, "failed")
+        case .rescheduled(_, let token, _, _), .interrupted(_, let token, _):
+            guard history.lease == token, history.end == nil else {
+                return (
+                    .staleFailure, "\(id): \(entry.event) names \(token), and \(Self.text(history.lease)) has the lease"
+                )
+            }
+            history.lease = nil
+        case .cancelled: return end(&history, id, history.lease, "cancelled")
+        case .expired: return end(&history, id, history.lease, "expired")
+        case .forgotten: history.isForgotten = true
+        }
+        return nil
+    }
+
+    private func end(_ history: inout History, _ id: TaskID, _ token: Token?, _ kind: String) -> (Property, String)? {
+        if let before = history.end { return (.twoOutcomes, "\(id) is recorded as \(kind), after \(before.kind)") }
+        history.end = (token, kind)
+        history.lease = nil
+        return nil
+    }
+
+    private static func text(_ token: Token?) -> String { token.map { "\($0)" } ?? "nobody" }
+
+    // MARK: Comparing
+
+    /// Whether a copy holds what is known to be committed; nil if it cannot be told.
+    func isHeld(by copy: LedgerCopy) -> Bool? {
+        guard let last = entries.last else { return true }
+        if copy.last.sequence < last.place.sequence { return false }
+        if copy.last.sequence == last.place.sequence { return copy.last == last.place }
+        guard let held = copy.recent.first?.place.sequence, held <= last.place.sequence else { return nil }
+        return copy.recent[Int(last.place.sequence - held)].place == last.place
+    }
+
+    /// What an entry says, without its times.
+    private static func digest(_ event: LedgerEvent) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        func fold(_ word: UInt64) {
+            hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
+            hash ^= hash >> 29
+        }
+        func fold(_ token: Token) {
+            fold(UInt64(token.run) << 32 | UInt64(token.attempt))
+            fold(token.term.rawValue)
+        }
+        fold(event.task.high)
+        fold(event.task.low)
+        switch event {
+        case .accepted(let acceptance):
+            fold(1)
+            fold(UInt64(acceptance.spec.payload.count))
+        case .leased(_, let lease):
+            fold(2)
+            fold(lease.token)
+            fold(lease.holder.generation.rawValue)
+        case .started(_, let token, _):
+            fold(3)
+            fold(token)
+        case .completed(_, let token, let result, _, let at):
+            fold(4)
+            fold(token)
+            fold(UInt64(result.count))
+            fold(UInt64(bitPattern: at.milliseconds))
+        case .failed(_, let token, _, _, let at):
+            fold(5)
+            fold(token)
+            fold(UInt64(bitPattern: at.milliseconds))
+        case .rescheduled(_, let token, _, _):
+            fold(6)
+            fold(token)
+        case .interrupted(_, let token, let isBlamed):
+            fold(isBlamed ? 7 : 8)
+            fold(token)
+        case .cancelRequested: fold(9)
+        case .cancelled: fold(10)
+        case .expired: fold(11)
+        case .duplicateDiscarded: fold(12)
+        case .forgotten: fold(13)
+        }
+        return hash
+    }
+}

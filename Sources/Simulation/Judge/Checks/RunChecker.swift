@@ -1,0 +1,170 @@
+import Node
+import Primitives
+import TaskLedger
+import Views
+
+/// Judges what handlers do: every start, at once.
+///
+/// - No token starts twice; attempts of a task start in the order of their tokens (rule R3: a primary starts nothing that a
+///   deposed one could still start).
+/// - A task of at_most_once starts once.
+/// - A node starts nothing while it has been cut off from the majority of its voters for longer than the fence.
+/// - A task runs again only after its attempt has failed, or for a cause: the attempt was cut off, its node was in trouble, or
+///   was taken for gone. Such duplicates are counted by cause.
+/// - In a node's own slots the best ready task starts first.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class RunChecker: @unchecked Sendable {
+    enum Cause: String, CaseIterable {
+        /// The process that ran it ended.
+        case cutOff = "cut off"
+        /// Something was done to its node or to its links.
+        case trouble = "trouble"
+        /// A view had removed its node, and nothing was wrong with it.
+        case suspicion = "wrong suspicion"
+        /// Packets are lost anyway.
+        case noise
+        /// Copies were destroyed.
+        case destroyed = "copies destroyed"
+    }
+
+    private let world: World
+    private let plan: SimulationPlan
+    private let stage: Stage
+    private let inspector: Inspector
+    private let submissions: Submissions
+    private let contacts: Contacts
+    private(set) var duplicates: [Cause: Int] = [:]
+    private(set) var runs = 0
+    private(set) var priorityChecks = 0
+    /// Who each process was, by node and start.
+    private var lives: [[Int]: NodeID] = [:]
+    private var random: SeededGenerator
+    /// Found by an observer, which cannot stop the run.
+    private(set) var found: Violation?
+    /// Something began that has to be looked at from outside.
+    var wantsLook: (Int) -> Void = { _ in }
+
+    init(
+        _ plan: SimulationPlan, _ stage: Stage, _ inspector: Inspector, _ submissions: Submissions, _ contacts: Contacts
+    ) {
+        self.plan = plan
+        self.stage = stage
+        self.inspector = inspector
+        self.submissions = submissions
+        self.contacts = contacts
+        world = stage.world
+        random = SeededGenerator(seed: plan.seed, for: "what is checked")
+    }
+
+    /// From within the process that runs it.
+    func began(_ index: Int) {
+        let run = world.observations.runs[index]
+        runs += 1
+        lives[[run.node, run.start]] = world.nodes[run.node].identity
+        guard found == nil else { return }
+        let earlier = world.observations.runs(of: run.task).dropLast()
+        found = check(run, after: Array(earlier))
+    }
+
+    private func check(_ run: Observations.Run, after earlier: [Observations.Run]) -> Violation? {
+        let now = world.now
+        let known = submissions[run.task]
+        let isExcused = inspector.isExcused(run.task, since: known?.sentAt)
+        let what = "\(run.task) under \(run.token) at node \(run.node)"
+        if !isExcused {
+            if let other = earlier.first(where: { $0.token == run.token }) {
+                return Violation(.tokenTwice, "\(what) has started at node \(other.node) before", at: now)
+            }
+            if let other = earlier.first(where: { $0.token > run.token }) {
+                return Violation(
+                    .lateStart, "\(what) starts \((now - other.began).milliseconds) ms after \(other.token) at node \(other.node)",
+                    at: now)
+            }
+            if known?.task.spec.delivery == .atMostOnce, let other = earlier.first {
+                return Violation(.onceTwice, "\(what) has started under \(other.token) at node \(other.node) before", at: now)
+            }
+            if let known, let violation = checkTime(run, known) { return violation }
+        }
+        if let violation = checkPermission(run) { return violation }
+        if let told = known?.told, let at = known?.toldAt, !isExcused, cause(run, since: at - .seconds(5)) == nil,
+            earlier.allSatisfy({ cause($0, since: $0.began) == nil })
+        {
+            return Violation(.causelessDuplicate, "\(what) starts; a client was told before that it is \(told)", at: now)
+        }
+        for other in earlier {
+            if case .failed? = other.end { continue }
+            guard let cause = cause(other, since: other.began) ?? (isExcused ? .destroyed : nil) else {
+                let before = other.end.map { "\($0)" } ?? "runs"
+                return Violation(
+                    .causelessDuplicate,
+                    "\(what) starts; the attempt \(other.token) at node \(other.node) \(before), and nothing has happened to it",
+                    at: now)
+            }
+            duplicates[cause, default: 0] += 1
+        }
+        return nil
+    }
+
+    /// What excuses that a run is done again.
+    private func cause(_ run: Observations.Run, since: Instant) -> Cause? {
+        if run.end == .cutOff { return .cutOff }
+        if stage.wasInTrouble(run.node, since: since) { return .trouble }
+        if let life = lives[[run.node, run.start]], stage.removed.contains(life) { return .suspicion }
+        if let ledger = inspector.ledger(of: run.task) {
+            if let harmed = stage.harmed[ledger], harmed > since - .seconds(10) { return .destroyed }
+        }
+        // A cancelled handler has not completed, whatever it did.
+        if run.end == .cancelled { return .cutOff }
+        return plan.options["loss"] > 0 ? .noise : nil
+    }
+
+    private func checkTime(_ run: Observations.Run, _ known: Submissions.Known) -> Violation? {
+        // A clock that is set changes the age of what a restarted node reads; that is as good as it gets.
+        guard known.task.spec.delay > 0, !plan.faults.contains(where: { $0.kind == .clockJump }) else { return nil }
+        let waited = world.now - known.sentAt
+        // Clocks differ by 2 % at most.
+        guard waited < .milliseconds(Int64(known.task.spec.delay) * 97 / 100 - 50) else { return nil }
+        return Violation(
+            .tooEarly, "\(run.task) starts after \(waited.milliseconds) of \(known.task.spec.delay) ms", at: world.now)
+    }
+
+    private func checkPermission(_ run: Observations.Run) -> Violation? {
+        guard let problem = contacts.problem(of: run.node) else { return nil }
+        return Violation(
+            .startedWhileCutOff, "node \(run.node) starts \(run.task) under \(run.token): \(problem)", at: world.now)
+    }
+
+    // MARK: Looks from outside
+
+    /// Now and then: whether something better was passed over.
+    func drawsPriorityCheck() -> Bool { random.next() & 7 == 0 }
+
+    func checkPriority(of index: Int) -> Violation? {
+        let run = world.observations.runs[index]
+        let node = world.nodes[run.node]
+        guard run.end == nil, let list = inspector.ready[run.node], list.pending.contains(run.task), !list.best.isEmpty,
+            world.now - list.at < .seconds(1), !stage.wasInTrouble(run.node, since: list.at)
+        else { return nil }
+        return node.look { [self] core in
+            let served = core.served
+            guard let record = served.lazy.compactMap({ $0.copy.state[run.task] }).first, record.status == .processing,
+                record.lease?.holder == core.identity, record.lease?.token == run.token,
+                record.spec.delivery == .atLeastOnce, record.interruptions == 0, record.attempts == 1
+            else { return nil }
+            priorityChecks += 1
+            let key = ReadyList.key(record)
+            for item in list.best where item.key < key && item.id != run.task {
+                guard let other = served.lazy.compactMap({ $0.copy.state[item.id] }).first, other.status == .pending,
+                    other.attempts == item.attempts
+                else { continue }
+                return Violation(
+                    .inversion,
+                    "node \(run.node) starts \(run.task) (priority \(record.spec.priority.rawValue)) before \(item.id) "
+                        + "(priority \(other.spec.priority.rawValue)), which is better by "
+                        + "\((key - item.key).milliseconds) ms and was ready", at: world.now)
+            }
+            return nil
+        } ?? nil
+    }
+}

@@ -1,0 +1,187 @@
+import Primitives
+import Service
+import TaskLedger
+
+/// The clients of a cluster: carry out the operations of a plan, and write down what they were told.
+///
+/// A client whose node cannot be reached, or says 503, asks another one. One that got no answer, or a 504, does not send its
+/// tasks again: they may have been accepted.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class Clients: @unchecked Sendable {
+    static let attempts = 6
+    /// Between two attempts.
+    static let pause = Duration.milliseconds(300)
+
+    private let world: World
+    private let plan: SimulationPlan
+    private let submissions: Submissions
+    private let chronicle: Chronicle
+    /// Answers are handed to the checkers as they come.
+    private let report: (Answer) -> Void
+    private var random: SeededGenerator
+    private(set) var counters = Counters()
+    /// Calls without an answer: what they are, since when, of whom.
+    private var open: [Int: (what: String, since: Instant, node: Int)] = [:]
+    private var lastCall = 0
+
+    struct Counters {
+        var submissions = 0
+        var accepted = 0
+        var refused = 0
+        var unconfirmed = 0
+        var unanswered = 0
+        var lookups = 0
+        var unavailable = 0
+    }
+
+    /// What a node has told a client.
+    enum Answer {
+        case accepted([AcceptedTask], by: Int)
+        case task(TaskID, TaskLookup, by: Int, asked: Instant)
+        case cancel(TaskID, CancelOutcome, by: Int, asked: Instant)
+    }
+
+    init(
+        _ plan: SimulationPlan, world: World, submissions: Submissions, chronicle: Chronicle,
+        report: @escaping (Answer) -> Void
+    ) {
+        self.plan = plan
+        self.world = world
+        self.submissions = submissions
+        self.chronicle = chronicle
+        self.report = report
+        random = SeededGenerator(seed: plan.seed, for: "clients")
+    }
+
+    func begin() {
+        for operation in plan.operations {
+            world.after(.milliseconds(Int64(operation.at))) { [self] in carryOut(operation) }
+        }
+    }
+
+    /// Calls that have been waiting for longer than any may.
+    var forgotten: [String] {
+        open.keys.sorted().compactMap { key in
+            guard let call = open[key], world.now - call.since > .seconds(100) else { return nil }
+            return "\(call.what) at node \(call.node), for \((world.now - call.since).milliseconds) ms"
+        }
+    }
+
+    private func carryOut(_ operation: Operation) {
+        switch operation.kind {
+        case .submit, .submitAndWait: submit(operation, at: operation.node, attempt: 0)
+        case .look, .wait, .cancel:
+            guard !submissions.ids.isEmpty else { return }
+            var draw = SeededGenerator(seed: operation.salt)
+            // The newest ones are where things happen.
+            let count = submissions.ids.count
+            let back = draw.chance(50) ? Int.random(in: 0..<min(count, 20), using: &draw) : Int.random(in: 0..<count, using: &draw)
+            let id = submissions.ids[count - 1 - back]
+            if operation.kind == .cancel {
+                cancel(id, at: operation.node)
+            } else {
+                let wait: Duration? = operation.kind == .wait ? .seconds(Int64.random(in: 1...20, using: &draw)) : nil
+                look(id, wait: wait, at: operation.node)
+            }
+        case .status: askStatus(operation.node)
+        }
+    }
+
+    // MARK: Calls
+
+    private func call<Value: Sendable>(
+        _ what: String, at node: Int, _ body: @escaping @Sendable (any ClusterService) async -> Value,
+        _ completion: @escaping @Sendable (Value?) -> Void
+    ) {
+        lastCall += 1
+        let number = lastCall
+        open[number] = (what, world.now, node)
+        world.nodes[node].call(body) { [self] value in
+            open[number] = nil
+            completion(value)
+        }
+    }
+
+    /// Whether a connection can be made.
+    private func isReachable(_ node: Int) -> Bool { world.nodes[node].life == .up || world.nodes[node].life == .leaving }
+
+    private func submit(_ operation: Operation, at node: Int, attempt: Int) {
+        guard attempt < Self.attempts else { return }
+        guard isReachable(node) else { return tryAgain(operation, after: node, attempt: attempt) }
+        let tasks = plan.tasks(of: operation, attempt: attempt)
+        let serials = tasks.map { PlannedTask.serial(of: $0.spec) ?? "" }
+        for (serial, task) in zip(serials, tasks) { submissions.send(serial, task, at: world.now) }
+        counters.submissions += tasks.count
+        let specs = tasks.map(\.spec)
+        call("a submission", at: node) { await $0.submit(specs) } _: { [self] outcomes in
+            guard let outcomes else {
+                counters.unanswered += tasks.count
+                return
+            }
+            take(outcomes, serials, operation, node, attempt)
+        }
+    }
+
+    private func take(
+        _ outcomes: [SubmissionOutcome], _ serials: [String], _ operation: Operation, _ node: Int, _ attempt: Int
+    ) {
+        var accepted: [AcceptedTask] = []
+        var refused = 0
+        for (serial, outcome) in zip(serials, outcomes) {
+            switch outcome {
+            case .accepted(let task):
+                accepted.append(task)
+                submissions.settle(serial, .accepted(task.id), at: world.now)
+            case .refused(.unconfirmed(let id)):
+                counters.unconfirmed += 1
+                submissions.settle(serial, .unconfirmed(id), at: world.now)
+            case .refused:
+                refused += 1
+                submissions.settle(serial, .refused, at: world.now)
+            }
+        }
+        counters.accepted += accepted.count
+        counters.refused += refused
+        let count = accepted.count
+        let first = accepted.first?.id
+        chronicle.note(
+            world.now,
+            "node \(node) accepts \(count) of \(serials.count) tasks (\(serials.first ?? ""))"
+                + (first.map { ", first \($0)" } ?? "") + (refused > 0 ? ", refuses \(refused)" : ""))
+        if !accepted.isEmpty { report(.accepted(accepted, by: node)) }
+        if refused == serials.count { tryAgain(operation, after: node, attempt: attempt) }
+        if operation.kind == .submitAndWait, let task = accepted.first { look(task.id, wait: .seconds(20), at: node) }
+    }
+
+    private func tryAgain(_ operation: Operation, after node: Int, attempt: Int) {
+        let next = (node + 1) % world.nodes.count
+        world.after(Self.pause) { [self] in submit(operation, at: next, attempt: attempt + 1) }
+    }
+
+    private func look(_ id: TaskID, wait: Duration?, at node: Int) {
+        guard isReachable(node) else { return }
+        counters.lookups += 1
+        let asked = world.now
+        call("a lookup of \(id)", at: node) { await $0.task(id, wait: wait) } _: { [self] answer in
+            guard let answer else { return }
+            if case .unavailable = answer { counters.unavailable += 1 }
+            report(.task(id, answer, by: node, asked: asked))
+        }
+    }
+
+    /// One in four: what is cancelled tells little about what completes.
+    private func cancel(_ id: TaskID, at node: Int) {
+        guard isReachable(node), random.chance(25) else { return }
+        submissions.askedToCancel(id)
+        let asked = world.now
+        call("a cancellation of \(id)", at: node) { await $0.cancel(id) } _: { [self] answer in
+            if let answer { report(.cancel(id, answer, by: node, asked: asked)) }
+        }
+    }
+
+    private func askStatus(_ node: Int) {
+        guard isReachable(node) else { return }
+        call("a status", at: node) { await $0.cluster().viewNumber } _: { _ in }
+    }
+}

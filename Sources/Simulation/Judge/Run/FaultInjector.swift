@@ -1,0 +1,420 @@
+import Primitives
+
+/// Carries out the faults of a plan, and heals what they did.
+///
+/// What lasts is counted, not switched: a node that two faults hold down comes back when both are over, a path is whole when
+/// no fault cuts it. Nothing that would destroy the last good copy of a ledger, or the majority of the voters, is done
+/// unless the plan says `beyond`; even then the votes are spared, since without them nothing can ever happen again.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class FaultInjector: @unchecked Sendable {
+    let world: World
+    let stage: Stage
+    let plan: SimulationPlan
+    let chronicle: Chronicle
+    private var random: SeededGenerator
+    private(set) var isHealed = false
+    /// Faults that have struck, and those that had to be left out or made milder, by kind.
+    private(set) var struck: [FaultKind: Int] = [:]
+    private(set) var spared: [FaultKind: Int] = [:]
+    private var armed: [Fault] = []
+    /// How many faults hold a node down, or stopped.
+    private var down: [Int]
+    private var stopped: [Int]
+    private var weather: NetworkWeather
+    private let diskSettings: DiskSettings
+    private let redisLatency: Duration
+    private var redisHolds = 0
+    private var isRedisEmptied = false
+    /// Everything is looked at before a process ends.
+    var beforeCrash: () -> Void = {}
+
+    init(_ plan: SimulationPlan, stage: Stage, chronicle: Chronicle) {
+        self.plan = plan
+        self.stage = stage
+        self.chronicle = chronicle
+        world = stage.world
+        random = SeededGenerator(seed: plan.seed, for: "what faults draw")
+        down = Array(repeating: 0, count: world.nodes.count)
+        stopped = down
+        weather = NetworkWeather(world.network, base: world.settings.network.path, nodes: world.nodes.count)
+        diskSettings = world.settings.disk
+        redisLatency = world.redis?.latency ?? .zero
+    }
+
+    /// Whether a handler of this task takes its node down.
+    var killsPoisoned: Bool { !isHealed }
+
+    func begin() {
+        for fault in plan.faults {
+            world.after(.milliseconds(Int64(fault.at))) { [self] in
+                guard !isHealed else { return }
+                if fault.trigger == .none {
+                    strike(fault, fault.node)
+                } else {
+                    armed.append(fault)
+                    watchForInstalls()
+                }
+            }
+        }
+    }
+
+    // MARK: Triggers
+
+    func happened(_ trigger: Fault.Trigger, at node: Int) {
+        guard let index = armed.firstIndex(where: { $0.trigger == trigger }), !isHealed else { return }
+        let fault = armed.remove(at: index)
+        watchForInstalls()
+        world.after(.microseconds(Int64(fault.delay))) { [self] in
+            if !isHealed { strike(fault, fault.isAimed ? fault.node : node) }
+        }
+    }
+
+    /// Only as long as a fault waits for a view: it costs a look after every event.
+    private func watchForInstalls() {
+        guard armed.contains(where: { $0.trigger == .installed }) else {
+            world.afterEvent = nil
+            return
+        }
+        guard world.afterEvent == nil else { return }
+        var seen = world.nodes.map { $0.look { $0.view?.number ?? 0 } ?? 0 }
+        world.afterEvent = { [self] in
+            for node in world.nodes where node.index < seen.count {
+                let number = node.look { $0.view?.number ?? 0 } ?? 0
+                defer { seen[node.index] = max(number, seen[node.index]) }
+                if number > seen[node.index] { happened(.installed, at: node.index) }
+            }
+        }
+    }
+
+    // MARK: Striking
+
+    private func strike(_ fault: Fault, _ victim: Int) {
+        let node = world.nodes[victim]
+        let length = Duration.milliseconds(Int64(fault.length))
+        struck[fault.kind, default: 0] += 1
+        chronicle.note(world.now, "fault \(fault.description)" + (fault.trigger == .none ? "" : " (node \(victim))"))
+        switch fault.kind {
+        case .crash: takeDown(victim, for: length, fault) { node.crash(.kill) }
+        case .powerLoss: takeDown(victim, for: length, fault) { self.cutPower(victim, fault) }
+        case .tornTail:
+            takeDown(victim, for: length, fault) {
+                node.disk.flipBit(in: .unsynced)
+                self.cutPower(victim, fault)
+            }
+        case .massacre, .blackout:
+            for other in world.nodes.indices {
+                let own = length * Int.random(in: 20...100, using: &random) / 100
+                takeDown(other, for: own, fault) {
+                    if fault.kind == .massacre { self.world.nodes[other].crash(.kill) } else { self.cutPower(other, fault) }
+                }
+            }
+        case .rolling:
+            let count = world.nodes.count
+            for step in 0..<count {
+                world.after(length * step / count) { [self] in
+                    let other = (victim + step) % count
+                    takeDown(other, for: length / (2 * count), fault) { self.world.nodes[other].crash(.kill) }
+                }
+            }
+        case .pause, .sleep: pause(victim, fault.kind == .pause ? .stopped : .asleep, for: length)
+        case .leave: leave(victim, returnsAfter: fault.amount.isMultiple(of: 2) ? length : nil)
+        case .join: join()
+        case .diskLoss: loseDisk(victim, for: length, fault)
+        case .bitFlip: flipBit(victim, for: length, fault)
+        case .slowDisk, .fullDisk, .diskError: troubleDisk(victim, for: length, fault)
+        case .split, .isolate, .oneWay, .cutLink, .flapping, .dropping, .delaying, .duplicating, .reordering, .reset:
+            disturb(fault, victim, for: length)
+        case .clockJump: node.clock.jumpWall(by: .seconds(Int64(fault.amount - 10_000)))
+        case .clockDrift:
+            let before = node.clock.drift
+            node.clock.setDrift(Int64(fault.amount - 10_000))
+            after(length) { node.clock.setDrift(before) }
+        case .redisDown, .redisEmpty, .redisSlow, .redisFlush, .redisCut: troubleRedis(fault, victim, for: length)
+        }
+    }
+
+    /// Unless all is healed by then.
+    private func after(_ delay: Duration, _ action: @escaping @Sendable () -> Void) {
+        world.after(delay) { [self] in if !isHealed { action() } }
+    }
+
+    // MARK: Processes
+
+    private func takeDown(_ node: Int, for length: Duration, _ fault: Fault, _ action: () -> Void) {
+        grow()
+        // What it knew to be committed is known to nobody else, perhaps.
+        beforeCrash()
+        down[node] += 1
+        stage.troubleBegins([node])
+        action()
+        after(length) { [self] in
+            stage.troubleEnds([node])
+            down[node] -= 1
+            startIfMay(node)
+        }
+    }
+
+    private func startIfMay(_ node: Int) {
+        grow()
+        guard down[node] == 0, !stage.machines[node].isAway, case .down = world.nodes[node].life else { return }
+        start(node)
+    }
+
+    private func start(_ node: Int) {
+        stopped[node] = 0
+        world.nodes[node].start()
+        chronicle.note(world.now, "node \(node) starts")
+        happened(.started, at: node)
+    }
+
+    private func cutPower(_ victim: Int, _ fault: Fault) {
+        let node = world.nodes[victim]
+        if plan.options["sync"] == 0 { return node.crash(.powerLoss) }
+        guard plan.isBeyond || stage.lastCopies(at: victim).isEmpty else {
+            spared[fault.kind, default: 0] += 1
+            return node.crash(.kill)
+        }
+        node.crash(.powerLoss)
+        stage.lostTail(of: victim)
+    }
+
+    private func pause(_ victim: Int, _ kind: PauseKind, for length: Duration) {
+        grow()
+        stopped[victim] += 1
+        stage.troubleBegins([victim])
+        world.nodes[victim].pause(kind)
+        after(length) { [self] in
+            stage.troubleEnds([victim])
+            // A process that was started in the meantime was never stopped.
+            stopped[victim] = max(0, stopped[victim] - 1)
+            guard stopped[victim] == 0 else { return }
+            chronicle.note(world.now, "node \(victim) goes on")
+            world.nodes[victim].resume()
+        }
+    }
+
+    private func leave(_ victim: Int, returnsAfter length: Duration?) {
+        grow()
+        stage.machines[victim].isAway = true
+        world.nodes[victim].leave()
+        guard let length else { return }
+        after(length) { [self] in
+            stage.machines[victim].isAway = false
+            startIfMay(victim)
+        }
+    }
+
+    private func join() {
+        let node = world.addNode()
+        grow()
+        start(node.index)
+    }
+
+    private func grow() {
+        stage.adopt()
+        while down.count < world.nodes.count {
+            down.append(0)
+            stopped.append(0)
+        }
+        weather.grow(to: world.nodes.count)
+    }
+
+    /// A handler that takes its process down.
+    func poisoned(_ node: Int) {
+        guard !isHealed else { return }
+        let fault = Fault(number: -1, kind: .crash, at: 0, length: 0, node: node, other: 0, side: 0, amount: 0)
+        let length = Duration.milliseconds(Int64(random.logarithmic(200...3000)))
+        chronicle.note(world.now, "poison takes node \(node) down")
+        takeDown(node, for: length, fault) { world.nodes[node].crash(.kill) }
+    }
+
+    /// Starts again what has ended by itself. Every half a second.
+    /// - Returns: a violation if it had no reason to end.
+    func supervise() -> Violation? {
+        grow()
+        for node in world.nodes {
+            guard case .down(let downfall) = node.life, down[node.index] == 0 else { continue }
+            switch downfall {
+            case .neverStarted, .crashed:
+                break
+            case .ended(let reason):
+                if stage.machines[node.index].isAway { continue }
+                let wasAsked = reason == "stopping" || reason == "asked to leave"
+                if !wasAsked, !stage.mayStop(node.index) {
+                    return Violation(.stoppedItself, "node \(node.index): \(reason)", at: world.now)
+                }
+            case .refused(let reason):
+                chronicle.note(world.now, "node \(node.index) refuses to start: \(reason)")
+                if stage.machines[node.index].isFlipped {
+                    repair(node)
+                } else if !stage.mayStop(node.index) {
+                    return Violation(.refusedToStart, "node \(node.index): \(reason)", at: world.now)
+                }
+            }
+            startIfMay(node.index)
+        }
+        return nil
+    }
+
+    /// As `apus journal repair`: the journal is set aside.
+    private func repair(_ node: SimulatedNode) {
+        chronicle.note(world.now, "the journal of node \(node.index) is set aside")
+        do {
+            for file in node.disk.files where file.name.hasPrefix("journal-") { try node.disk.apply(.remove(file.name)) }
+            try node.disk.apply(.syncFolder)
+        } catch {
+            // The disk fails: the next round tries again.
+            return chronicle.note(world.now, "node \(node.index): \(error)")
+        }
+        stage.machines[node.index].isFlipped = false
+        stage.lostStore(of: node.index, votes: false)
+    }
+
+    // MARK: Disks
+
+    private func mayDestroy(_ node: Int) -> Bool {
+        stage.canVoteWithout(node) && (plan.isBeyond || stage.lastCopies(at: node).isEmpty)
+    }
+
+    private func loseDisk(_ victim: Int, for length: Duration, _ fault: Fault) {
+        guard mayDestroy(victim) else {
+            spared[fault.kind, default: 0] += 1
+            return takeDown(victim, for: length, fault) { world.nodes[victim].crash(.kill) }
+        }
+        takeDown(victim, for: length, fault) {
+            world.nodes[victim].loseDisk()
+            stage.lostStore(of: victim, votes: true)
+        }
+    }
+
+    private func flipBit(_ victim: Int, for length: Duration, _ fault: Fault) {
+        guard mayDestroy(victim) else {
+            spared[fault.kind, default: 0] += 1
+            return takeDown(victim, for: length, fault) { world.nodes[victim].crash(.kill) }
+        }
+        takeDown(victim, for: length, fault) {
+            let node = world.nodes[victim]
+            node.crash(.powerLoss)
+            let journal = node.disk.files.filter { $0.name.hasPrefix("journal-") && $0.bytes > 0 }.map(\.name)
+            guard !journal.isEmpty else { return }
+            let file = journal[Int.random(in: 0..<journal.count, using: &random)]
+            guard let flip = node.disk.flipBit(in: .durable, of: file) else { return }
+            chronicle.note(world.now, "bit \(flip.bit) of byte \(flip.offset) of \(flip.file) at node \(victim) flips")
+            stage.machines[victim].isFlipped = true
+            stage.lostTail(of: victim)
+        }
+    }
+
+    private func troubleDisk(_ victim: Int, for length: Duration, _ fault: Fault) {
+        grow()
+        let disk = world.nodes[victim].disk
+        stage.machines[victim].diskTroubles += 1
+        switch fault.kind {
+        case .slowDisk: disk.settings.jitter = .milliseconds(Int64(fault.amount))
+        case .fullDisk: disk.settings.capacity = disk.usedBytes
+        default: disk.failOperation(after: fault.amount)
+        }
+        after(length) { [self] in
+            stage.machines[victim].diskTroubles -= 1
+            stage.machines[victim].lastDiskTrouble = world.now
+            switch fault.kind {
+            case .slowDisk: disk.settings.jitter = diskSettings.jitter
+            case .fullDisk: disk.settings.capacity = diskSettings.capacity
+            // It may strike after that: what it hits has a reason to end all the same.
+            default: stage.machines[victim].diskTroubles += 1
+            }
+        }
+    }
+
+    // MARK: Network and Redis
+
+    private func disturb(_ fault: Fault, _ victim: Int, for length: Duration) {
+        grow()
+        if fault.kind == .reset {
+            stage.troubleBegins([victim, fault.other])
+            stage.troubleEnds([victim, fault.other])
+            return world.network.resetConnections(between: victim, and: fault.other)
+        }
+        let effect = NetworkWeather.Effect(fault, victim: victim, nodes: world.nodes.count)
+        stage.troubleBegins(effect.nodes)
+        let number = weather.add(effect)
+        if fault.kind == .flapping { flap(number, until: world.now + length) }
+        let touched = effect.nodes
+        after(length) { [self] in
+            weather.remove(number)
+            stage.troubleEnds(touched)
+        }
+    }
+
+    private func flap(_ number: Int, until end: Instant) {
+        after(.milliseconds(Int64(random.logarithmic(100...3000)))) { [self] in
+            guard world.now < end else { return }
+            weather.toggle(number)
+            flap(number, until: end)
+        }
+    }
+
+    private func troubleRedis(_ fault: Fault, _ victim: Int, for length: Duration) {
+        guard let redis = world.redis else { return }
+        switch fault.kind {
+        case .redisFlush: redis.flush()
+        case .redisDown, .redisEmpty:
+            redisHolds += 1
+            if fault.kind == .redisEmpty { isRedisEmptied = true }
+            redis.stop()
+            after(length) { [self] in
+                redisHolds -= 1
+                if redisHolds == 0 { startRedis() }
+            }
+        case .redisSlow:
+            redis.latency = .milliseconds(Int64(fault.amount))
+            after(length) { [self] in redis.latency = redisLatency }
+        default:
+            redis.setReachable(false, from: victim)
+            after(length) { redis.setReachable(true, from: victim) }
+        }
+    }
+
+    private func startRedis() {
+        world.redis?.start(empty: isRedisEmptied)
+        isRedisEmptied = false
+    }
+
+    // MARK: Healing
+
+    /// Every link is whole, every disk works, every process runs, except those that have left for good.
+    func heal() {
+        grow()
+        isHealed = true
+        armed = []
+        world.afterEvent = nil
+        chronicle.note(world.now, "all is healed")
+        weather.clear()
+        var clean = world.settings.network.path
+        clean.loss = 0
+        world.network.setAllPaths(clean)
+        world.network.healAll()
+        if let redis = world.redis {
+            if !redis.isUp { startRedis() }
+            redis.latency = redisLatency
+            for node in world.nodes.indices { redis.setReachable(true, from: node) }
+        }
+        for node in world.nodes {
+            let index = node.index
+            let machine = stage.machines[index]
+            if machine.troubles > 0 { stage.troubleEnds(Array(repeating: index, count: machine.troubles)) }
+            if machine.diskTroubles > 0 { stage.machines[index].lastDiskTrouble = world.now }
+            stage.machines[index].diskTroubles = 0
+            node.disk.settings = diskSettings
+            node.disk.failNoMore()
+            down[index] = 0
+            if node.isPaused { node.resume() }
+            // Whoever has left and is still counted on comes back: his operator would see to that.
+            if stage.view?.ledgers.contains(where: { $0.replicas.contains { $0.name == node.name } }) == true {
+                stage.machines[index].isAway = false
+            }
+            startIfMay(index)
+        }
+    }
+}

@@ -1,0 +1,298 @@
+import Node
+import Primitives
+import TaskLedger
+import Views
+
+/// One run: makes a world from a plan, lets it go through its phases, and has it watched.
+///
+/// 1. Forming: nodes start one after the other, and have to become one cluster (unless faults begin at once).
+/// 2. Faults: clients do what the plan says, faults strike.
+/// 3. Healed: nothing is wrong any more, clients go on for a while. In the end the cluster has to be well: one complete view,
+///    every copy made, every task ended, every client answered.
+///
+/// The first violation ends the run.
+///
+/// `@unchecked`: only touched by the world's thread.
+package final class SimulationRun: @unchecked Sendable {
+    static let formingTime = Duration.seconds(60)
+    static let inspectionInterval = Duration.milliseconds(200)
+    /// More, and something goes in circles.
+    static let eventsPerSecond: UInt64 = 400_000
+
+    private let plan: SimulationPlan
+    private let world: World
+    private let stage: Stage
+    private let chronicle: Chronicle
+    private let submissions = Submissions()
+    private let inspector: Inspector
+    private let contacts: Contacts
+    private let runs: RunChecker
+    private let answers: AnswerChecker
+    private let injector: FaultInjector
+    private var clients: Clients?
+    private var violation: Violation?
+    private var faultsAt: Instant?
+    private var healedAt: Instant?
+    private var wellAt: Instant?
+    /// Whether the nodes were in one complete view when that was looked at last.
+    private var isWhole = false
+    private var gaps = Gaps()
+
+    /// - Parameter isTraced: every event is written to the standard error output.
+    package init(_ plan: SimulationPlan, isTraced: Bool = false) {
+        self.plan = plan
+        var settings = WorldSettings(seed: plan.seed, nodes: plan.nodes)
+        settings.apply(plan.options)
+        let chronicle = Chronicle(isTraced: isTraced)
+        if isTraced {
+            settings.trace = .text
+            settings.logLevel = .debug
+        } else {
+            settings.logLevel = .warning
+            settings.logSink = { node, level, text in chronicle.note(chronicle.clock(), "node \(node) \(level): \(text)") }
+        }
+        self.chronicle = chronicle
+        world = World(settings)
+        chronicle.clock = { [world] in world.now }
+        stage = Stage(world)
+        inspector = Inspector(stage, submissions, chronicle)
+        contacts = Contacts(stage, isOn: plan.checksFence)
+        runs = RunChecker(plan, stage, inspector, submissions, contacts)
+        answers = AnswerChecker(stage, inspector, submissions)
+        injector = FaultInjector(plan, stage: stage, chronicle: chronicle)
+    }
+
+    package func report() -> SimulationReport {
+        wire()
+        form()
+        suffer()
+        recover()
+        let report = summary()
+        world.end()
+        return report
+    }
+
+    // MARK: Watching
+
+    private func wire() {
+        let clients = Clients(
+            plan, world: world, submissions: submissions, chronicle: chronicle, report: { [self] in take($0) })
+        self.clients = clients
+        injector.beforeCrash = { [self] in found(inspector.inspect()) }
+        answers.isRegistryEmptied = { [injector] in
+            injector.struck[.redisFlush] != nil || injector.struck[.redisEmpty] != nil
+        }
+        world.observations.observer = { [self] index in observed(index) }
+    }
+
+    private func found(_ new: Violation?) {
+        guard violation == nil, let new else { return }
+        violation = new
+        chronicle.note(new.at, "VIOLATION \(new.property.rawValue): \(new.detail)")
+    }
+
+    private func take(_ answer: Clients.Answer) {
+        found(answers.judge(answer))
+        guard case .accepted(let tasks, let node) = answer else { return }
+        gaps.accepted(at: world.now)
+        injector.happened(.accepted, at: tasks.first.flatMap { stage.index($0.owner) } ?? node)
+    }
+
+    /// From within a process: what has to look or to strike does so when that is over.
+    private func observed(_ index: Int) {
+        let run = world.observations.runs[index]
+        guard run.end == nil else {
+            let end = run.end
+            chronicle.note(
+                world.now, "node \(run.node) ends \(run.task) \(run.token): \(end.map { "\($0)" } ?? "")")
+            return after { [self] in injector.happened(.ended, at: run.node) }
+        }
+        chronicle.note(world.now, "node \(run.node) starts \(run.task) \(run.token)")
+        runs.began(index)
+        after { [self] in
+            injector.happened(.began, at: run.node)
+            meet(run)
+            if runs.drawsPriorityCheck() { found(runs.checkPriority(of: index)) }
+        }
+    }
+
+    private func after(_ action: @escaping @Sendable () -> Void) { world.after(.zero, action) }
+
+    /// A task whose client was never told its id is known by what its ledger says.
+    private func meet(_ run: Observations.Run) {
+        if submissions[run.task] == nil, let (record, _, _) = inspector.record(of: run.task) {
+            found(submissions.found(run.task, record.spec, at: world.now))
+        }
+        guard submissions[run.task]?.task.style == .poison else { return }
+        let downs = world.observations.runs(of: run.task).count { $0.end == .cutOff }
+        // What was cut off before its start was known anywhere is not counted against it.
+        if downs > Int(Limits.interruptions) + 2 {
+            found(Violation(.endlessPoison, "\(run.task) has taken \(downs) nodes down", at: world.now))
+        }
+        world.after(.milliseconds(3)) { [self] in
+            if world.observations.runs.contains(where: { $0.task == run.task && $0.token == run.token && $0.end == nil }) {
+                injector.poisoned(run.node)
+            }
+        }
+    }
+
+    // MARK: Phases
+
+    private func form() {
+        for node in world.nodes {
+            world.after(.milliseconds(Int64(node.index) * 37)) { node.start() }
+        }
+        every(Self.inspectionInterval) { [self] in found(inspector.inspect()) }
+        if plan.checksFence { every(Contacts.interval) { [self] in contacts.look() } }
+        every(.milliseconds(500)) { [self] in
+            found(injector.supervise())
+            found(runs.found)
+        }
+        guard plan.options["early"] == 0 else { return }
+        watchHealth()
+        let isFormed = go(until: { isWhole }, atMost: Self.formingTime)
+        if !isFormed, violation == nil {
+            found(Violation(.notFormed, finalChecker.disagreement ?? "it was not noticed", at: world.now))
+        }
+        isWhole = true
+    }
+
+    /// Until it is well.
+    private func watchHealth() {
+        world.after(.milliseconds(200)) { [self] in
+            guard violation == nil else { return }
+            isWhole = stage.view?.members.count ?? 0 >= plan.nodes && finalChecker.disagreement == nil
+            if !isWhole { watchHealth() }
+        }
+    }
+
+    private func suffer() {
+        guard violation == nil else { return }
+        chronicle.note(world.now, "faults begin")
+        faultsAt = world.now
+        injector.begin()
+        clients?.begin()
+        gaps.begin(at: world.now)
+        go(until: { false }, atMost: .milliseconds(Int64(plan.faultTime)))
+    }
+
+    private func recover() {
+        guard violation == nil else { return }
+        gaps.end(at: world.now)
+        healedAt = world.now
+        injector.heal()
+        every(.milliseconds(500)) { [self] in
+            if wellAt == nil, violation == nil, finalChecker.disagreement == nil { wellAt = world.now }
+        }
+        go(until: { false }, atMost: .milliseconds(Int64(plan.healedTime)))
+        guard violation == nil else { return }
+        found(inspector.inspect())
+        found(finalChecker.violation())
+    }
+
+    private var finalChecker: FinalChecker {
+        guard let clients else { preconditionFailure("a run is wired before it is judged") }
+        return FinalChecker(
+            world: world, stage: stage, inspector: inspector, submissions: submissions, answers: answers, clients: clients,
+            isRegistryEmptied: answers.isRegistryEmptied())
+    }
+
+    /// Until the condition holds, or something is wrong.
+    @discardableResult
+    private func go(until condition: () -> Bool, atMost limit: Duration) -> Bool {
+        var holds = false
+        let budget = world.eventCount + Self.eventsPerSecond * UInt64(max(1, limit.milliseconds / 1000))
+        world.run(
+            until: {
+                if violation != nil || runs.found != nil { return true }
+                if world.eventCount > budget {
+                    found(Violation(.hung, "\(world.eventCount) events, and no end", at: world.now))
+                    return true
+                }
+                holds = condition()
+                return holds
+            }, atMost: limit)
+        found(runs.found)
+        return holds
+    }
+
+    private func every(_ interval: Duration, _ action: @escaping @Sendable () -> Void) {
+        world.after(interval) { [self] in
+            action()
+            if violation == nil { every(interval, action) }
+        }
+    }
+
+    // MARK: Summary
+
+    private func summary() -> SimulationReport {
+        var report = SimulationReport(seed: plan.seed)
+        if let violation {
+            report.failure = SimulationReport.Failure(
+                property: violation.property.rawValue, meaning: violation.property.meaning, detail: violation.detail,
+                seconds: Double(violation.at.nanoseconds) / 1e9)
+            report.plan = plan.description
+            report.lastEvents = chronicle.lines
+        }
+        report.traceHash = world.traceHash
+        report.seconds = Double(world.now.nanoseconds) / 1e9
+        report.events = world.eventCount
+        report.nodes = world.nodes.count
+        for (kind, count) in injector.struck { report.faults[kind.rawValue] = count }
+        for (kind, count) in injector.spared { report.spared[kind.rawValue] = count }
+        for (cause, count) in runs.duplicates { report.duplicates[cause.rawValue] = count }
+        report.secondsToFaults = faultsAt.map { Double($0.nanoseconds) / 1e9 }
+        if let healedAt, let wellAt { report.secondsToHealth = Double((wellAt - healedAt).nanoseconds) / 1e9 }
+        report.worstGap = gaps.worst
+        guard let counters = clients?.counters else { return report }
+        report.counts = [
+            "tasks": counters.accepted, "submissions refused": counters.refused, "unconfirmed": counters.unconfirmed,
+            "unanswered": counters.unanswered, "lookups": counters.lookups, "lookups unavailable": counters.unavailable,
+            "runs": runs.runs, "priority checks": runs.priorityChecks, "views": stage.viewCount, "takeovers": stage.takeovers,
+            "starts of nodes": world.nodes.reduce(0) { $0 + $1.starts }, "lemma checks": inspector.lemmaChecks,
+            "entries": inspector.entryCount, "receipts": answers.receipts, "outcomes told": answers.outcomes,
+            "ledgers destroyed": stage.excused.count, "wrongly removed": runs.duplicates[.suspicion] ?? 0,
+        ]
+        return report
+    }
+}
+
+/// How long clients could not submit.
+struct Gaps {
+    private var last: Instant?
+    private(set) var worst = 0.0
+
+    mutating func begin(at now: Instant) { last = now }
+
+    mutating func accepted(at now: Instant) {
+        if let last { worst = max(worst, Double((now - last).nanoseconds) / 1e9) }
+        if last != nil { last = now }
+    }
+
+    mutating func end(at now: Instant) { last = nil }
+}
+
+extension SimulationPlan {
+    /// Rule R3 is there to be checked.
+    var checksFence: Bool { true }
+}
+
+extension WorldSettings {
+    mutating func apply(_ options: PlanOptions) {
+        slots = options["slots"]
+        maxQueued = options["room"]
+        copies = UInt8(options["copies"])
+        hasRedis = options["redis"] == 1
+        sync = [.always, .interval(.milliseconds(200)), .never][options["sync"]]
+        journalSegmentBytes = options["segment"]
+        network.path.latency = .microseconds(Int64(options["latency"]))
+        network.path.jitter = network.path.latency * options["jitter"] / 100
+        network.path.loss = Double(options["loss"]) / 1000
+        network.path.duplication = Double(options["copying"]) / 1000
+        network.path.reordering = Double(options["overtaking"]) / 1000
+        disk.syncLatency = .microseconds(Int64(options["disk"]))
+        disk.jitter = disk.syncLatency / 2
+        drift = Double(options["drift"]) / 1_000_000
+        yieldChance = Double(options["yield"]) / 1000
+    }
+}

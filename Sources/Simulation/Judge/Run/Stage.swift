@@ -1,0 +1,181 @@
+import Node
+import Primitives
+import TaskLedger
+import Views
+
+/// What is true of the cluster, as somebody sees it who sees everything: the newest view, which disks are whole, who has been
+/// in trouble. Faults ask it how far they may go, checkers whom to excuse.
+///
+/// A listed replica is *good* if the node's disk still has the store that the view names, and lost nothing that may have been
+/// committed. A loss of power without syncs harms a copy until it is seen to hold all that is committed.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class Stage: @unchecked Sendable {
+    /// What is known of one machine.
+    struct Machine {
+        /// Of its last process; nil while the disk is empty.
+        var profile: MemberProfile?
+        var identity: NodeID?
+        /// The view that it was in when it was looked at last.
+        var installed: View?
+        /// Copies that may lack what was committed, since the power went.
+        var harmed: Set<LedgerID> = []
+        /// When its disk lost something.
+        var lastLoss: Instant?
+        /// It was told to leave, and is not to be started again for now.
+        var isAway = false
+        /// Troubles that are under way, and when the last one ended.
+        var troubles = 0
+        var lastTrouble: Instant?
+        /// Of its disk: a node may end on account of it.
+        var diskTroubles = 0
+        var lastDiskTrouble: Instant?
+        /// The start that has seen a bit flipped in what was durable.
+        var isFlipped = false
+    }
+
+    let world: World
+    var machines: [Machine] = []
+    private(set) var view: View?
+    private(set) var viewSince = Instant.zero
+    /// Contents by number.
+    private var digests: [UInt64: UInt64] = [:]
+    /// Lives that a view has removed.
+    private(set) var removed: Set<NodeID> = []
+    private(set) var viewCount = 0
+    private(set) var takeovers = 0
+    /// Ledgers of which every listed copy was destroyed, and when: what was acknowledged before may be gone.
+    private(set) var excused: [LedgerID: Instant] = [:]
+    /// Ledgers a copy of which was harmed by a loss of power, and when the last time.
+    private(set) var harmed: [LedgerID: Instant] = [:]
+    private var names: [NodeName: Int] = [:]
+
+    init(_ world: World) {
+        self.world = world
+        adopt()
+    }
+
+    /// Nodes that were added.
+    func adopt() {
+        for node in world.nodes.dropFirst(machines.count) {
+            names[node.name] = node.index
+            machines.append(Machine())
+        }
+    }
+
+    func index(_ name: NodeName) -> Int? { names[name] }
+
+    func installed(at node: Int) -> View? { node < machines.count ? machines[node].installed : nil }
+
+    // MARK: Views
+
+    /// - Returns: a violation if this number had another content.
+    func saw(_ view: View, at node: Int) -> Violation? {
+        if let known = digests[view.number] {
+            guard known != view.digest else { return nil }
+            return Violation(
+                .twoContents, "node \(node) has another view \(view.number) than others had", at: world.now)
+        }
+        digests[view.number] = view.digest
+        guard view.number > self.view?.number ?? 0 else { return nil }
+        viewCount += 1
+        if let old = self.view {
+            for member in old.members where view.member(member.id) == nil { removed.insert(member.id) }
+            for ledger in view.ledgers {
+                if let before = old.ledger(ledger.id), before.term != ledger.term { takeovers += 1 }
+            }
+        }
+        self.view = view
+        viewSince = world.now
+        excuseWhatIsGone()
+        return nil
+    }
+
+    // MARK: Copies
+
+    func isGood(_ replica: StoreHolder, of ledger: LedgerID) -> Bool {
+        guard let index = names[replica.name], machines[index].profile?.store == replica.store else { return false }
+        return !machines[index].harmed.contains(ledger)
+    }
+
+    /// Ledgers that would have no good copy left without this node's.
+    func lastCopies(at node: Int) -> [LedgerID] {
+        guard let view else { return [] }
+        let name = world.nodes[node].name
+        return view.ledgers.filter { ledger in
+            let good = ledger.replicas.filter { isGood($0, of: ledger.id) }
+            return !good.isEmpty && good.allSatisfy { $0.name == name }
+        }.map(\.id)
+    }
+
+    /// Whether the voters that are left are a majority without this node's vote.
+    func canVoteWithout(_ node: Int) -> Bool {
+        guard let view else { return false }
+        let name = world.nodes[node].name
+        return view.voters.count { hasVote($0) && $0.name != name } >= view.majority
+    }
+
+    private func hasVote(_ voter: StoreHolder) -> Bool {
+        names[voter.name].map { machines[$0].profile?.disk == voter.store } ?? false
+    }
+
+    /// Too many voters have lost their disks: no view can ever change again.
+    var isBeyondVoting: Bool {
+        guard let view else { return false }
+        return view.voters.count(where: hasVote) < view.majority
+    }
+
+    /// The node's store, and with `votes` its vote, is no more.
+    func lostStore(of node: Int, votes: Bool) {
+        machines[node].profile?.store = StoreID(0)
+        if votes { machines[node].profile?.disk = StoreID(0) }
+        machines[node].harmed = []
+        machines[node].lastLoss = world.now
+        excuseWhatIsGone()
+    }
+
+    /// What the node had not synced is gone, though it may have been told to be durable.
+    func lostTail(of node: Int) {
+        guard let view else { return }
+        let name = world.nodes[node].name
+        machines[node].lastLoss = world.now
+        for ledger in view.ledgers where ledger.replicas.contains(where: { $0.name == name }) {
+            machines[node].harmed.insert(ledger.id)
+            harmed[ledger.id] = world.now
+        }
+        excuseWhatIsGone()
+    }
+
+    func isWhole(_ ledger: LedgerID, at node: Int) { machines[node].harmed.remove(ledger) }
+
+    private func excuseWhatIsGone() {
+        guard let view else { return }
+        for ledger in view.ledgers where !ledger.replicas.contains(where: { isGood($0, of: ledger.id) }) {
+            excused[ledger.id] = world.now
+            // The next copy that serves it is what counts now.
+            for index in machines.indices { machines[index].harmed.remove(ledger.id) }
+        }
+    }
+
+    // MARK: Troubles
+
+    func troubleBegins(_ nodes: [Int]) { for node in nodes { machines[node].troubles += 1 } }
+
+    func troubleEnds(_ nodes: [Int]) {
+        for node in nodes {
+            machines[node].troubles -= 1
+            machines[node].lastTrouble = world.now
+        }
+    }
+
+    /// Whether anything has happened to the node, or to what connects it, since then, or shortly before.
+    func wasInTrouble(_ node: Int, since: Instant) -> Bool {
+        let machine = machines[node]
+        return machine.troubles > 0 || machine.lastTrouble.map { $0 + .seconds(10) > since } ?? false
+    }
+
+    func mayStop(_ node: Int) -> Bool {
+        let machine = machines[node]
+        return machine.diskTroubles > 0 || machine.lastDiskTrouble.map { $0 + .seconds(10) > world.now } ?? false
+    }
+}

@@ -1,0 +1,131 @@
+import Primitives
+import Service
+import TaskLedger
+
+/// What clients have sent, and what they were told about it: the truth that the cluster is held to.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class Submissions: @unchecked Sendable {
+    /// What became of one task of one request.
+    enum Fate {
+        /// No answer yet, or none ever: it may be there or not, under an id that nobody was told.
+        case unknown
+        case accepted(TaskID)
+        /// It may be there or not.
+        case unconfirmed(TaskID)
+        /// It must not be there.
+        case refused
+    }
+
+    struct Sent {
+        let task: PlannedTask
+        let at: Instant
+        var fate = Fate.unknown
+    }
+
+    /// What is known of a task whose id is known.
+    struct Known {
+        let serial: String
+        let task: PlannedTask
+        /// When the request was sent.
+        let sentAt: Instant
+        /// When the client was told that it is accepted.
+        var acceptedAt: Instant?
+        var isCancelAsked = false
+        /// The first outcome that any client was told.
+        var told: ToldOutcome?
+        var toldAt: Instant?
+    }
+
+    /// Serial numbers that were used. Never iterated.
+    private(set) var sent: [String: Sent] = [:]
+    private var known: [TaskID: Known] = [:]
+    /// In the order in which they became known.
+    private(set) var ids: [TaskID] = []
+    private(set) var accepted: [TaskID] = []
+
+    func send(_ serial: String, _ task: PlannedTask, at now: Instant) { sent[serial] = Sent(task: task, at: now) }
+
+    func settle(_ serial: String, _ fate: Fate, at now: Instant) {
+        guard sent[serial] != nil else { return }
+        sent[serial]?.fate = fate
+        switch fate {
+        case .accepted(let id):
+            learn(id, serial)
+            if known[id]?.acceptedAt == nil { accepted.append(id) }
+            known[id]?.acceptedAt = now
+        case .unconfirmed(let id): learn(id, serial)
+        case .refused, .unknown: break
+        }
+    }
+
+    private func learn(_ id: TaskID, _ serial: String) {
+        guard known[id] == nil, let sent = sent[serial] else { return }
+        known[id] = Known(serial: serial, task: sent.task, sentAt: sent.at)
+        ids.append(id)
+    }
+
+    /// A task that is in a ledger: `spec` tells which one it is.
+    /// - Returns: a violation if nobody can have submitted it.
+    func found(_ id: TaskID, _ spec: TaskSpec, at now: Instant) -> Violation? {
+        guard let serial = PlannedTask.serial(of: spec), let request = sent[serial] else {
+            return Violation(.resurrected, "\(id) is in a ledger, and nobody has submitted it", at: now)
+        }
+        if case .refused = request.fate {
+            return Violation(.refusedButAccepted, "\(id) (\(serial)) is in a ledger; its client was told 503", at: now)
+        }
+        if case .accepted(let other) = request.fate, other != id {
+            return Violation(.resurrected, "\(serial) is in ledgers as \(other) and as \(id)", at: now)
+        }
+        learn(id, serial)
+        if let known = known[id], known.task.spec != spec {
+            return Violation(.impossibleOutcome, "\(id) is not what was submitted: \(spec)", at: now)
+        }
+        return nil
+    }
+
+    subscript(id: TaskID) -> Known? { known[id] }
+
+    func askedToCancel(_ id: TaskID) { known[id]?.isCancelAsked = true }
+
+    /// - Returns: a violation if another outcome was told before.
+    func tell(_ id: TaskID, _ outcome: ToldOutcome, at now: Instant) -> Violation? {
+        guard let before = known[id]?.told else {
+            known[id]?.told = outcome
+            known[id]?.toldAt = now
+            return nil
+        }
+        guard before != outcome else { return nil }
+        return Violation(.twoOutcomes, "\(id) was told as \(before), and now as \(outcome)", at: now)
+    }
+}
+
+/// An outcome as a client sees it.
+struct ToldOutcome: Hashable, Sendable, CustomStringConvertible {
+    let status: TaskStatus
+    let finishedAt: Int64?
+    let failure: String?
+    let resultBytes: Int?
+
+    var description: String {
+        "\(status.name) at \(finishedAt.map(String.init) ?? "no time")" + (failure.map { " (\($0))" } ?? "")
+            + (resultBytes.map { " with \($0) bytes" } ?? "")
+    }
+}
+
+extension ToldOutcome {
+    /// Nil: it has not ended.
+    init?(_ snapshot: TaskSnapshot) {
+        guard snapshot.status.isFinal else { return nil }
+        self.init(
+            status: snapshot.status, finishedAt: snapshot.finishedAt?.milliseconds, failure: snapshot.failure?.type,
+            resultBytes: snapshot.result?.count)
+    }
+
+    init?(_ record: TaskRecord) {
+        guard record.status.isFinal else { return nil }
+        self.init(
+            status: record.status, finishedAt: record.finishedAt?.milliseconds, failure: record.failure?.type,
+            resultBytes: record.result?.count)
+    }
+}

@@ -1,0 +1,90 @@
+package import Primitives
+
+/// What must never be, or must be in the end. The raw values are stable: shrinking compares them.
+package enum Property: String, CaseIterable, Sendable {
+    // What clients see
+    case lost
+    case denied
+    case refusedButAccepted = "refused-but-accepted"
+    case falseReceipt = "false-receipt"
+    case twoOutcomes = "two-outcomes"
+    case impossibleOutcome = "impossible-outcome"
+    case resurrected
+    case neverAnswered = "never-answered"
+    // What handlers see
+    case tokenTwice = "token-twice"
+    case onceTwice = "once-twice"
+    case lateStart = "late-start"
+    case startedWhileCutOff = "started-while-cut-off"
+    case causelessDuplicate = "causeless-duplicate"
+    case tooEarly = "too-early"
+    case inversion
+    case endlessPoison = "endless-poison"
+    // Views and ledgers
+    case twoContents = "two-contents"
+    case twoPrimaries = "two-primaries"
+    case conflictingCommits = "conflicting-commits"
+    case lemma
+    case staleFailure = "stale-failure"
+    case registryDiffers = "registry-differs"
+    // The node
+    case stoppedItself = "stopped-itself"
+    case refusedToStart = "refused-to-start"
+    case unbounded
+    // In the end
+    case notFormed = "not-formed"
+    case disagreement
+    case notDrained = "not-drained"
+    // Found from outside
+    case trapped
+    case hung
+    case notReproducible = "not-reproducible"
+
+    package var meaning: String {
+        switch self {
+        case .lost: "a task that was acknowledged is nowhere"
+        case .denied: "a node answers that a task does not exist that was acknowledged"
+        case .refusedButAccepted: "a task was refused to its client, and is there"
+        case .falseReceipt: "a node that the receipt names as a holder does not have the task"
+        case .twoOutcomes: "a task has two outcomes"
+        case .impossibleOutcome: "an outcome that nothing has brought about"
+        case .resurrected: "a task is accepted again, or one is there that nobody submitted"
+        case .neverAnswered: "a client still waits for its answer"
+        case .tokenTwice: "a token was granted, or started, twice"
+        case .onceTwice: "a task that may start once has started twice"
+        case .lateStart: "an attempt starts after a later one"
+        case .startedWhileCutOff: "a node starts a task though it has not heard of a majority for longer than the fence"
+        case .causelessDuplicate: "a task runs again, and nothing has happened to the node that had it"
+        case .tooEarly: "a task starts before its time"
+        case .inversion: "a task starts before a better one that was ready at the same node"
+        case .endlessPoison: "a task takes more nodes down than it may"
+        case .twoContents: "a view has two contents"
+        case .twoPrimaries: "two nodes commit in one term of a ledger"
+        case .conflictingCommits: "two different entries are committed at one place"
+        case .lemma: "a listed replica lacks what is committed"
+        case .staleFailure: "an attempt that is not the current one decides about a task"
+        case .registryDiffers: "the registry has another outcome than the ledger"
+        case .stoppedItself: "a node has ended though nothing was wrong"
+        case .refusedToStart: "a node refuses to start though nothing was wrong with its disk"
+        case .unbounded: "something has grown beyond its limit"
+        case .notFormed: "the cluster does not form"
+        case .disagreement: "long after all is healed the nodes are not in one complete view"
+        case .notDrained: "long after all is healed tasks are still open"
+        case .trapped: "the process has trapped"
+        case .hung: "the process does not get anywhere"
+        case .notReproducible: "the same seed has given another run"
+        }
+    }
+}
+
+package struct Violation: Sendable, Hashable {
+    package var property: Property
+    package var detail: String
+    package var at: Instant
+
+    package init(_ property: Property, _ detail: String, at: Instant) {
+        self.property = property
+        self.detail = detail
+        self.at = at
+    }
+}

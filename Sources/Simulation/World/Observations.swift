@@ -1,0 +1,60 @@
+package import Primitives
+
+/// What handlers did, in the order in which they did it: written by `SimulatedHandler`, read by checkers.
+///
+/// `@unchecked`: only touched by the world's thread.
+package final class Observations: @unchecked Sendable {
+    /// One call of a handler.
+    package struct Run: Sendable {
+        package let task: TaskID
+        package let token: Token
+        /// The node that ran it, and which start of its process: `SimulatedNode.starts`.
+        package let node: Int
+        package let start: Int
+        /// True time.
+        package let began: Instant
+        /// Nil while it runs.
+        package internal(set) var ended: Instant?
+        package internal(set) var end: End?
+    }
+
+    package enum End: Sendable, Equatable {
+        case completed
+        case failed(isRetryable: Bool)
+        /// Its Swift task was cancelled: the task was, or its time was up, or the node stopped.
+        case cancelled
+        /// The process ended under it.
+        case cutOff
+    }
+
+    /// Every run so far, by beginning.
+    package private(set) var runs: [Run] = []
+    /// Positions in `runs`. Never iterated.
+    private var byTask: [TaskID: [Int]] = [:]
+    private let timeline: Timeline
+    /// Called when a run begins or ends, with its position: for checkers that do not want to wait.
+    package var observer: ((Int) -> Void)?
+
+    init(timeline: Timeline) { self.timeline = timeline }
+
+    package func runs(of task: TaskID) -> [Run] { (byTask[task] ?? []).map { runs[$0] } }
+
+    func began(_ task: TaskID, _ token: Token, node: Int, start: Int) -> Int {
+        runs.append(Run(task: task, token: token, node: node, start: start, began: timeline.now))
+        byTask[task, default: []].append(runs.count - 1)
+        observer?(runs.count - 1)
+        return runs.count - 1
+    }
+
+    func ended(_ run: Int, _ end: End) {
+        guard runs[run].end == nil else { return }
+        runs[run].ended = timeline.now
+        runs[run].end = end
+        observer?(run)
+    }
+
+    /// The process of a node is gone: what it ran will never end.
+    func cutOff(node: Int) {
+        for index in runs.indices where runs[index].node == node && runs[index].end == nil { ended(index, .cutOff) }
+    }
+}

@@ -1,0 +1,94 @@
+public import Primitives
+
+/// Tasks that are pending and may not be started yet, since somebody else may still start them (rule R3).
+///
+/// | a pending task | is |
+/// | --- | --- |
+/// | of a ledger that does not rest | in the ready queue, and counted by `readyCount` |
+/// | of a ledger that rests (`Owned.restsUntil`): inherited, or come since | in `Owned.resting` |
+/// | whose lease was revoked while its holder may still begin it | in `revoked` |
+///
+/// So a backlog that rests costs nothing until its time has come, and nobody is lured by it: it is not advertised. The ends of
+/// the rests are alarms (`nextAlarm`), and `wake` puts the tasks into the ready queue. Leases of members do not rest: they
+/// stay where they are. What is decided about resting tasks otherwise (cancelled, expired, completed by an attempt of
+/// before) takes effect at once.
+///
+/// How long something rests is not decided here: the view tells (`LedgerRole.restsUntil`).
+extension TaskOwner {
+    /// Whether a pending task has to wait for the end of a rest.
+    func rests(_ id: TaskID, in index: Int) -> Bool { ledgers[index].restsUntil != nil || revoked[id] != nil }
+
+    /// The task has become pending.
+    mutating func queue(_ record: TaskRecord, in index: Int) {
+        let item = item(record, ledgers[index].primary.id)
+        if revoked[record.id] != nil { return }
+        guard ledgers[index].restsUntil == nil else { return ledgers[index].resting.append(item) }
+        readyCount += 1
+        ready.insert(item)
+    }
+
+    /// The task is not pending any more. Where it was queued, its item lapses.
+    mutating func unqueue(_ id: TaskID, in index: Int) {
+        if revoked.removeValue(forKey: id) == nil, ledgers[index].restsUntil == nil { readyCount -= 1 }
+    }
+
+    /// The ledger has left this node.
+    mutating func unqueueAll(of owned: Owned) {
+        for record in owned.primary.state.tasks.values where record.status == .pending {
+            if revoked.removeValue(forKey: record.id) == nil, owned.restsUntil == nil { readyCount -= 1 }
+        }
+    }
+
+    /// The lease is void, but its holder may begin the task up to `until`.
+    mutating func revoke(_ record: TaskRecord, _ lease: Lease, until: Instant?, in index: Int, at now: Instant, _ timestamp: Timestamp) {
+        let rest = until.flatMap { $0 > now ? $0 : nil }
+        if let rest { revoked[record.id] = rest }
+        interrupt(record, lease, isBlamed: lease.isStarted, in: index, timestamp: timestamp)
+        guard let rest else { return }
+        if ledgers[index].primary.state[record.id]?.status == .pending {
+            alarms.insert(Alarm(at: rest, id: record.id, ledger: ledgers[index].primary.id))
+        } else {
+            revoked[record.id] = nil
+        }
+    }
+
+    /// It is known by now that some rests end earlier than a view had said.
+    ///
+    /// - Parameter restsUntil: of each ledger; nil: it does not rest.
+    public mutating func shortenRests(_ restsUntil: (LedgerID) -> Instant?, at now: Instant) {
+        for index in ledgers.indices { shortenRest(index, to: restsUntil(ledgers[index].primary.id), at: now) }
+    }
+
+    /// A ledger that is being served does not begin to rest.
+    mutating func shortenRest(_ index: Int, to until: Instant?, at now: Instant) {
+        guard let old = ledgers[index].restsUntil else { return }
+        ledgers[index].restsUntil = min(old, until ?? now)
+        endRest(index, at: now)
+    }
+
+    /// When the next ledger has rested.
+    var nextRestEnd: Instant? { ledgers.lazy.compactMap(\.restsUntil).min() }
+
+    mutating func endRests(at now: Instant) {
+        for index in ledgers.indices { endRest(index, at: now) }
+    }
+
+    private mutating func endRest(_ index: Int, at now: Instant) {
+        guard let until = ledgers[index].restsUntil, until <= now else { return }
+        ledgers[index].restsUntil = nil
+        let items = ledgers[index].resting
+        ledgers[index].resting = []
+        for item in items where live(item) != nil {
+            readyCount += 1
+            ready.insert(item)
+        }
+    }
+
+    /// Tasks that rest in ledgers of this node, pending as they are.
+    public var restingCount: Int {
+        ledgers.reduce(0) { $0 + ($1.restsUntil == nil ? 0 : $1.resting.count) } + revoked.count
+    }
+
+    /// Nothing of the ledger starts before; nil: it does not rest, or this node does not serve it.
+    public func restsUntil(_ ledger: LedgerID) -> Instant? { index(of: ledger).flatMap { ledgers[$0].restsUntil } }
+}
