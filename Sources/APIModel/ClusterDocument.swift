@@ -58,7 +58,7 @@ public struct ClusterDocument: Hashable, Sendable, Decodable {
     static func isHealthy(_ report: ClusterReport) -> Bool {
         report.viewsAgree && report.warnings.isEmpty
             && report.ledgers.allSatisfy { $0.isAvailable && $0.isFullyReplicated }
-            && report.members.allSatisfy { $0.state != .suspect && $0.state != .dead }
+            && report.members.allSatisfy { ![.suspect, .dead, .absent].contains($0.state) }
     }
 }
 

@@ -63,7 +63,7 @@ public struct MemberDocument: Hashable, Sendable, Decodable {
     }
 
     public var name: String
-    /// `alive`, `suspect`, `dead`, `left` or `joining`.
+    /// `alive`, `suspect`, `dead`, `left`, `joining` or `absent`.
     public var state: String
     public var since: Timestamp
     public var generation: UInt64

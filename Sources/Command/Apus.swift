@@ -47,8 +47,9 @@ struct Apus: AsyncParsableCommand {
             exit(withError: error)
         }
     }
+}
 
-    private static func complain(_ message: String) {
-        FileHandle.standardError.write(Data(("apus: " + message + "\n").utf8))
-    }
+/// What went wrong, for the user who started this.
+func complain(_ message: String) {
+    FileHandle.standardError.write(Data(("apus: " + message + "\n").utf8))
 }

@@ -39,6 +39,8 @@ public final class EventLoop: Scheduler, @unchecked Sendable {
     private let pulse: UnsafeMutablePointer<uv_timer_t>
 
     private var isNoted = false
+    /// By CLOCK_BOOTTIME.
+    private var lastSign = LoopClock.boottime()
     private var isClosing = false
     private var hooks: [(id: Int, run: @Sendable () -> Void)] = []
     private var nextHook = 0
@@ -80,6 +82,7 @@ public final class EventLoop: Scheduler, @unchecked Sendable {
         uv_timer_init(uv, pulse)
         let me = Unmanaged.passUnretained(self).toOpaque()
         wake.pointee.data = me
+        uv.pointee.data = me
         beforeWait.pointee.data = me
         afterWait.pointee.data = me
         noWait.pointee.data = me
@@ -131,12 +134,15 @@ public final class EventLoop: Scheduler, @unchecked Sendable {
     /// When the loop last turned. From any thread.
     public var lastTurn: LoopTurn { clock.lastTurn }
 
-    /// `report` is told of every gap of CLOCK_BOOTTIME between two signs of life that exceeds `threshold`, before any
-    /// callback of that turn and any job runs. `threshold` has to exceed `heartbeat`. Only on the loop.
+    /// `report` is told of every gap of CLOCK_BOOTTIME between two signs of life that exceeds `threshold`, before the next
+    /// callback or job runs, whichever it is. A sign of life is the beginning of a job or a callback, or of a wait. (So one
+    /// that takes longer than `threshold` is a pause like any other.) `threshold` has to exceed `heartbeat`. Only on the
+    /// loop.
     public func observePauses(longerThan threshold: Duration, _ report: @escaping @Sendable (Duration) -> Void) {
         assertCurrent()
         precondition(threshold > Self.heartbeat, "A wait of a heartbeat's length is no pause.")
         pauseObserver = (threshold, report)
+        lastSign = LoopClock.boottime()
     }
 
     /// `hook` runs on the loop when it begins to shut down. Only on the loop, and not during a shutdown.
@@ -161,13 +167,23 @@ public final class EventLoop: Scheduler, @unchecked Sendable {
 
     /// Called first by every callback of libuv.
     func beginTurn() {
-        guard !isNoted else { return }
+        guard !isNoted else { return watch() }
         isNoted = true
         note(isNewTurn: true)
     }
 
     private func note(isNewTurn: Bool) {
-        let gap = clock.note(isNewTurn: isNewTurn)
+        watch(clock.note(isNewTurn: isNewTurn))
+    }
+
+    /// In the middle of a turn: the process may be stopped between two jobs of one batch.
+    private func watch() {
+        if pauseObserver != nil { watch(LoopClock.boottime()) }
+    }
+
+    private func watch(_ now: Instant) {
+        let gap = now - lastSign
+        lastSign = now
         if let pauseObserver, gap > pauseObserver.threshold { pauseObserver.report(gap) }
     }
 
@@ -239,7 +255,7 @@ public final class EventLoop: Scheduler, @unchecked Sendable {
         uv_check_start(afterWait) { handle in
             let loop = EventLoop.of(handle)
             loop.beginTurn()
-            _ = loop.queue.drain()
+            _ = loop.queue.drain(loop.watch)
         }
         let period = UInt64(Self.heartbeat.milliseconds)
         uv_timer_start(pulse, { handle in EventLoop.of(handle).beginTurn() }, period, period)
@@ -260,7 +276,7 @@ public final class EventLoop: Scheduler, @unchecked Sendable {
 
     private func prepareToWait() {
         note(isNewTurn: false)
-        if queue.drain() {
+        if queue.drain(watch) {
             uv_idle_start(noWait) { _ in }
         } else {
             uv_idle_stop(noWait)
@@ -297,6 +313,12 @@ public final class EventLoop: Scheduler, @unchecked Sendable {
         uv_run(uv, UV_RUN_DEFAULT)
         let result = uv_loop_close(uv)
         precondition(result == 0, "A component left a handle open on the event loop \(name).")
+    }
+
+    /// The one to which a loop of libuv belongs.
+    static func running(_ uv: UnsafeMutablePointer<uv_loop_t>) -> EventLoop {
+        guard let data = uv.pointee.data else { preconditionFailure("a loop of libuv that is not ours") }
+        return Unmanaged<EventLoop>.fromOpaque(data).takeUnretainedValue()
     }
 
     private static func of(_ pointer: UnsafeMutablePointer<some Any>?) -> EventLoop {

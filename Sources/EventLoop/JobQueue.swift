@@ -92,14 +92,15 @@ final class JobQueue: @unchecked Sendable {
         }
     }
 
-    /// Runs what is there, at most `batch` jobs. Returns whether jobs remain. Only on the loop.
-    func drain() -> Bool {
+    /// Runs what is there, at most `batch` jobs, each after `beforeEach`. Returns whether jobs remain. Only on the loop.
+    func drain(_ beforeEach: () -> Void = {}) -> Bool {
         collect()
         var budget = Self.batch
         while budget > 0, head < local.count {
             let job = local[head]
             head += 1
             budget -= 1
+            beforeEach()
             job.run()
         }
         if head == local.count {

@@ -15,7 +15,7 @@ public struct LoopTurn: Hashable, Sendable {
 ///
 /// A turn is noted twice: before the loop goes to wait, and at the first callback after the wait, before that callback
 /// does anything. The heartbeat of the loop bounds the wait, so a gap of CLOCK_BOOTTIME between two notes that exceeds
-/// the heartbeat means that the process, the machine or one long callback held the loop up.
+/// the heartbeat means that the process, the machine or long callbacks held the loop up.
 final class LoopClock: Sendable {
     private let last: Lock<LoopTurn>
 
@@ -25,16 +25,15 @@ final class LoopClock: Sendable {
 
     var lastTurn: LoopTurn { last.withLock { $0 } }
 
-    /// Notes that the loop is at work. Returns the time since the note before.
-    func note(isNewTurn: Bool) -> Duration {
+    /// Notes that the loop is at work. Returns what CLOCK_BOOTTIME shows.
+    func note(isNewTurn: Bool) -> Instant {
         let monotonic = Self.monotonic()
         let boottime = Self.boottime()
         return last.withLock { turn in
-            let gap = boottime - turn.boottime
             turn.monotonic = monotonic
             turn.boottime = boottime
             if isNewTurn { turn.number += 1 }
-            return gap
+            return boottime
         }
     }
 

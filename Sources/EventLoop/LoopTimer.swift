@@ -23,7 +23,13 @@ final class LoopTimer: ScheduledAction, @unchecked Sendable {
         let milliseconds = nanoseconds / 1_000_000 + (nanoseconds % 1_000_000 == 0 ? 0 : 1)
         let turnBegan = uv_now(uv)
         let delay = milliseconds > turnBegan ? milliseconds - turnBegan : 0
-        uv_timer_start(timer, { timer in if let timer { LoopTimer.of(handle(timer)).fire() } }, delay, 0)
+        uv_timer_start(
+            timer,
+            { timer in
+                guard let timer else { return }
+                if let uv = timer.pointee.loop { EventLoop.running(uv).beginTurn() }
+                LoopTimer.of(handle(timer)).fire()
+            }, delay, 0)
     }
 
     func fire() {

@@ -14,6 +14,10 @@ public protocol Scheduler: AnyObject, Sendable {
     /// The monotonic clock. From any thread.
     var now: Instant { get }
 
+    /// A clock that also goes on while the machine sleeps (CLOCK_BOOTTIME), where there is one; its instants mean nothing to
+    /// `now`. From any thread.
+    var boottime: Instant { get }
+
     /// The wall clock, in microseconds since 1970. From any thread.
     var microsecondsSince1970: UInt64 { get }
 
@@ -26,6 +30,8 @@ public protocol Scheduler: AnyObject, Sendable {
 }
 
 extension Scheduler {
+    public var boottime: Instant { now }
+
     /// The wall clock, for people.
     public var timestamp: Timestamp { Timestamp(milliseconds: Int64(microsecondsSince1970 / 1000)) }
 }

@@ -26,7 +26,16 @@ extension API {
         guard outcomes.count == specs.count else { throw Problem(.internalError, "some tasks got no answer") }
         let document = answer(to: items, specs, outcomes)
         return json(
-            document, status: document.rejected == 0 ? .accepted : Self.multiStatus, reserving: 64 + 48 * items.count)
+            document, status: document.rejected == 0 ? .accepted : Self.multiStatus, headers: retryAfter(outcomes),
+            reserving: 64 + 48 * items.count)
+    }
+
+    /// When what was refused for lack of room, or of a majority, is worth sending again.
+    private func retryAfter(_ outcomes: [SubmissionOutcome]) -> HTTPFields {
+        for case .refused(let refusal) in outcomes {
+            if let wait = problem(of: refusal, taskType: "").headers[.retryAfter] { return [.retryAfter: wait] }
+        }
+        return [:]
     }
 
     private func answer(

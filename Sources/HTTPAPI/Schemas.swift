@@ -10,7 +10,8 @@ enum Schemas {
         "Accepted": accepted, "BatchResult": batchResult, "Task": task, "TaskSummary": taskSummary,
         "TaskList": taskList,
         "Workers": workers, "Queue": queue, "Queues": object(["queues": array(reference("Queue"))]), "Cluster": cluster,
-        "Member": member, "Recovery": recovery, "Health": health, "Status": object(["status": string, "node": string]), "Problem": problem,
+        "Member": member, "Recovery": recovery, "Health": health, "Status": object(["status": string, "node": string]),
+        "Problem": problem,
         "OpenAPI": ["type": "object"],
     ]
 
@@ -177,7 +178,8 @@ enum Schemas {
         ]), "members": array(reference("Member")),
         "ledgers": array(
             object([
-                "id": count, "term": count, "primary": string, "backups": array(string), "founder": string, "available": boolean,
+                "id": count, "term": count, "primary": string, "backups": array(string), "founder": string,
+                "available": boolean,
                 "fully_replicated": boolean, "open_tasks": nullable(count),
             ])),
         "takeovers": array(
@@ -188,7 +190,7 @@ enum Schemas {
     ])
 
     private static let member = object([
-        "name": string, "state": words(["alive", "suspect", "dead", "left", "joining"]), "since": time,
+        "name": string, "state": words(["alive", "suspect", "dead", "left", "joining", "absent"]), "since": time,
         "generation": count, "incarnation": count, "http": string, "peer": string, "gossip": string, "slots": count,
         "busy": nullable(count),
         "load": object([

@@ -4,13 +4,14 @@ import Primitives
 
 /// A volume on a real folder, which has to exist.
 ///
-/// Asynchronous operations run on libuv's pool, one call of `perform` after the other. Files that are appended to, cut or
-/// synced are kept open, a few at a time. `replace` does not wait for `perform`, since they concern different files.
+/// Asynchronous operations run on libuv's pool, one call of `perform` after the other. Files that are appended to, cut
+/// or synced are kept open, a few at a time. `replace` does not wait for `perform`, since they concern different files.
 ///
-/// On file systems that cannot reserve room (EOPNOTSUPP) `create` goes on without: then an append may fail for lack of it.
+/// On file systems that cannot reserve room (EOPNOTSUPP) `create` goes on without: then an append may fail for lack of
+/// it.
 ///
-/// `@unchecked`: `waiting` and `isBusy` are only touched on the loop; `files` only before the loop runs, and then by one
-/// piece of work on the pool at a time, which libuv hands from thread to thread.
+/// `@unchecked`: `waiting` and `isBusy` are only touched on the loop; `files` only before the loop runs, and then by
+/// one piece of work on the pool at a time, which libuv hands from thread to thread.
 public final class DiskVolume: Volume, @unchecked Sendable {
     public let folder: String
 

@@ -18,8 +18,8 @@ struct SystemCalls: Sendable {
 
 /// The files of one folder, by calls that block.
 ///
-/// Keeps `Limits.volumeDescriptors` of them open. An error of a file's writing is told to whoever syncs it next, also by
-/// another descriptor (Linux 4.13 and later), so closing one in between hides nothing.
+/// Keeps `Limits.volumeDescriptors` of them open. An error of a file's writing is told to whoever syncs it next, also
+/// by another descriptor (Linux 4.13 and later), so closing one in between hides nothing.
 ///
 /// `@unchecked`: not thread-safe; `DiskVolume` uses it from one thread after the other.
 final class FolderFiles: @unchecked Sendable {
@@ -133,8 +133,8 @@ final class FolderFiles: @unchecked Sendable {
         remember(name, descriptor)
     }
 
-    /// Where there is clearly too little room it is not even tried: an attempt takes what there is until it fails, and others
-    /// who write small files at that moment, this node's view for one, would find a full disk.
+    /// Where there is clearly too little room it is not even tried: an attempt takes what there is until it fails, and
+    /// others who write small files at that moment, this node's view for one, would find a full disk.
     private func reserve(_ room: Int, for descriptor: Int32, _ name: String) throws(SystemError) {
         let margin = min(Limits.volumeMargin, room / 16)
         if let left = calls.room(descriptor), left < room + margin {
@@ -172,8 +172,8 @@ final class FolderFiles: @unchecked Sendable {
         do throws(SystemError) {
             try call("sync \(path(name))") { calls.sync(descriptor) }
         } catch {
-            // What the disk did not take is in memory still, as if it had. The next process shall read what the disk has.
-            // That this is only an attempt is told by the error already.
+            // What the disk did not take is in memory still, as if it had. The next process shall read what the disk
+            // has. That this is only an attempt is told by the error already.
             _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
             throw error
         }

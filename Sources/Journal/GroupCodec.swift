@@ -12,12 +12,12 @@ import Primitives
 ///
 /// A record in the body: its length 4, CRC-32C of the length and the bytes 4, the bytes.
 ///
-/// *The place* is (store id, segment number, offset in the file), 24 bytes that are not stored: a group is intact only where it was
-/// written, so one that a disk put elsewhere, that an earlier file left in its blocks, or that a task carries
-/// as its payload is none.
+/// *The place* is (store id, segment number, offset in the file), 24 bytes that are not stored: a group is intact only
+/// where it was written, so one that a disk put elsewhere, that an earlier file left in its blocks, or that a task
+/// carries as its payload is none.
 ///
-/// *Durable before it* is the journal's end at the last sync that had returned when the group was written. All before that
-/// must be there: see `JournalCheck`.
+/// *Durable before it* is the journal's end at the last sync that had returned when the group was written. All before
+/// that must be there: see `JournalCheck`.
 enum GroupCodec {
     static let headerBytes = 56
     static let recordHeaderBytes = 8

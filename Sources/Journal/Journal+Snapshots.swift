@@ -5,9 +5,9 @@ extension Journal {
     ///
     ///     bytes on disk > max(2 x live, 2 segments)  and  bytes since the last snapshot > its size / 2
     ///
-    /// The first keeps the disk below about three times what lives (history and a snapshot that is being written), and a
-    /// small journal at two segments. A snapshot of L bytes so comes after L bytes of history at least: each byte is written about twice.
-    /// The second bounds the writing to three times, should `liveBytes` be far too small.
+    /// The first keeps the disk below about three times what lives (history and a snapshot that is being written), and
+    /// a small journal at two segments. A snapshot of L bytes so comes after L bytes of history at least: each byte is
+    /// written about twice. The second bounds the writing to three times, should `liveBytes` be far too small.
     ///
     /// When the disk is full only a snapshot that fits twice in what is reserved is wanted, and only if a segment would
     /// go: it makes room by itself.
@@ -35,8 +35,8 @@ extension Journal {
         return true
     }
 
-    /// The state is complete. When the mark is durable (synced, whatever the policy) all segments before the one with the
-    /// begin mark are removed. Without an open snapshot it traps, unless the journal has failed or is closed.
+    /// The state is complete. When the mark is durable (synced, whatever the policy) all segments before the one with
+    /// the begin mark are removed. Without an open snapshot it traps, unless the journal has failed or is closed.
     public func endSnapshot() {
         guard failure == nil, life == .open else { return }
         guard let current = snapshots.current, !current.isEnding else {

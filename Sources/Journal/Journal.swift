@@ -3,11 +3,12 @@ import Primitives
 
 /// The durable memory of a node: records in the order in which they were appended, in segments on a volume.
 ///
-/// **Group commit.** What is appended gathers in a group; one group at a time is written (and synced, with the policy `always`); all that
-/// came meanwhile is the next one. A group takes what was appended in one turn of the loop, or while another was on its
-/// way, up to `Limits.journalGroupBytes`.
+/// **Group commit.** What is appended gathers in a group; one group at a time is written (and synced, with the policy
+/// `always`); all that came meanwhile is the next one. A group takes what was appended in one turn of the loop, or
+/// while another was on its way, up to `Limits.journalGroupBytes`.
 ///
-/// **One step at a time.** The journal does one of these, waits until the volume is done, and chooses again, in this order of preference:
+/// **One step at a time.** The journal does one of these, waits until the volume is done, and chooses again, in this
+/// order of preference:
 /// 1. *cut* what was written of a group that did not fit;
 /// 2. *remove* one superseded segment (between groups, not before each);
 /// 3. *prepare* the next segment: create it with its room reserved, write its header, sync it and the folder;
@@ -16,15 +17,16 @@ import Primitives
 /// 6. *sync*, if the policy's interval is over;
 /// 7. *close*, if asked to.
 ///
-/// **Errors.** ENOSPC and EDQUOT: see below. Any other error of any step stops the journal for ever: after a failed sync nobody knows what
-/// the disk holds, and a second one may succeed without having written it (Rebello et al., "Can Applications Recover from fsync
-/// Failures?", ATC'20). All that wait are told so, the observer is told once, and the process should end. A sync that
-/// fails for lack of room is survived if all that was not synced is the group in memory, which is cut and written anew.
+/// **Errors.** ENOSPC and EDQUOT: see below. Any other error of any step stops the journal for ever: after a failed
+/// sync nobody knows what the disk holds, and a second one may succeed without having written it (Rebello et al., "Can
+/// Applications Recover from fsync Failures?", ATC'20). All that wait are told so, the observer is told once, and the
+/// process should end. A sync that fails for lack of room is survived if all that was not synced is the group in
+/// memory, which is cut and written anew.
 ///
-/// **Disk full.** The next segment is prepared when the present one is half full. When there is no room for it, `isFull` becomes true
-/// while about half a segment is still reserved: enough for the outcomes of running work, if nothing new is taken. If
-/// that is used up as well, a group fails in part: it is cut off and stays in memory, nothing is acknowledged, appending goes
-/// on until the buffer is full. Every second all is tried again, and goes on by itself.
+/// **Disk full.** The next segment is prepared when the present one is half full. When there is no room for it,
+/// `isFull` becomes true while about half a segment is still reserved: enough for the outcomes of running work, if
+/// nothing new is taken. If that is used up as well, a group fails in part: it is cut off and stays in memory, nothing
+/// is acknowledged, appending goes on until the buffer is full. Every second all is tried again, and goes on by itself.
 ///
 /// **Snapshots** keep the disk in proportion to what lives: see `beginSnapshot`, `wantsSnapshot` and `JournalCheck`.
 ///
@@ -130,9 +132,9 @@ public final class Journal: @unchecked Sendable {
         return failure == nil && life == .open && bufferedBytes + bytes + frames <= Limits.journalBufferBytes
     }
 
-    /// `completion` is called once, on the loop, never from within this call: with true as soon as everything appended so
-    /// far is durable as the policy says; with false if that will never be: the journal failed, or was closed before it
-    /// could be written. Completions are called in the order of the calls.
+    /// `completion` is called once, on the loop, never from within this call: with true as soon as everything appended
+    /// so far is durable as the policy says; with false if that will never be: the journal failed, or was closed before
+    /// it could be written. Completions are called in the order of the calls.
     public func whenDurable(_ completion: @escaping Completion) {
         if failure != nil || life == .closed {
             scheduler.execute { completion(false) }
@@ -144,14 +146,15 @@ public final class Journal: @unchecked Sendable {
         }
     }
 
-    /// More than a half of `Limits.journalBufferBytes` waits, or `Limits.journalWaiters` completions do: whoever makes new work
-    /// should be refused until it is false.
+    /// More than a half of `Limits.journalBufferBytes` waits, or `Limits.journalWaiters` completions do: whoever makes
+    /// new work should be refused until it is false.
     public var isCongested: Bool {
         bufferedBytes > Limits.journalBufferBytes / 2 || waiters >= Limits.journalWaiters
     }
 
-    /// There is no room to be reserved for the next segment, or none for the next group. As long as it is true refuse new
-    /// work: at first about half a segment is left for the outcomes of work that is running. Tried again every second.
+    /// There is no room to be reserved for the next segment, or none for the next group. As long as it is true refuse
+    /// new work: at first about half a segment is left for the outcomes of work that is running. Tried again every
+    /// second.
     public var isFull: Bool { shortage.isFull }
 
     // MARK: - The rest

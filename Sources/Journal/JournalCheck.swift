@@ -3,29 +3,31 @@ import Primitives
 
 /// Judges what the segments of a journal hold: what a start may rely on, what it cuts, and what it has to refuse.
 ///
-/// A group is written when the one before it has been written, in one segment after the other; a segment is synced whole
-/// before the next one's first group is written; and every group names the *durable end*, up to which the journal was synced when it was
-/// written. So after a loss of power the journal is intact up to the durable end that any later group names, and above it
-/// may hold anything: groups that never came, groups in part, and, since disks do not keep the order of writes, intact
-/// groups behind them. Hence, for the first place D at which there is no intact group:
+/// A group is written when the one before it has been written, in one segment after the other; a segment is synced
+/// whole before the next one's first group is written; and every group names the *durable end*, up to which the journal
+/// was synced when it was written. So after a loss of power the journal is intact up to the durable end that any later
+/// group names, and above it may hold anything: groups that never came, groups in part, and, since disks do not keep
+/// the order of writes, intact groups behind them. Hence, for the first place D at which there is no intact group:
 ///
 /// - A group anywhere behind D, of which at least the header is intact, names a durable end above D, or a later segment
 ///   holds more than its header: what is damaged at D was durable. It is a **corrupt middle**, and refused.
-/// - Otherwise D begins a **torn tail**. All from D on is cut, intact groups, too: none of it was durable, as far as can be
-///   known, and nothing may follow a gap.
-/// - A flaw that no torn write can cause (a checksum that is right over contents that make no sense) is refused anywhere.
+/// - Otherwise D begins a **torn tail**. All from D on is cut, intact groups, too: none of it was durable, as far as
+///   can be known, and nothing may follow a gap.
+/// - A flaw that no torn write can cause (a checksum that is right over contents that make no sense) is refused
+///   anywhere.
 ///
-/// So a flipped bit in what a later group names is always refused. In *the last group that nothing names yet* it looks like a
-/// torn write, and is cut, although it may have been durable: the cut is reported, and one group at most is lost that way with the policy
-/// `always` (with the others, what was written since the last sync). The journal keeps this window short: a quiet journal names its
-/// end by an empty group after a second, and a closed one at once. That the file system forgets whole files or the end of one at a group's border is seen as far as
-/// something else names it.
+/// So a flipped bit in what a later group names is always refused. In *the last group that nothing names yet* it looks
+/// like a torn write, and is cut, although it may have been durable: the cut is reported, and one group at most is lost
+/// that way with the policy `always` (with the others, what was written since the last sync). The journal keeps this
+/// window short: a quiet journal names its end by an empty group after a second, and a closed one at once. That the
+/// file system forgets whole files or the end of one at a group's border is seen as far as something else names it.
 ///
-/// **Snapshots.** With the end mark of a snapshot intact, all segments before the one with its begin mark are *superseded*: whether
-/// they are there, and intact, does not matter. Without one the journal has to begin with segment 1.
+/// **Snapshots.** With the end mark of a snapshot intact, all segments before the one with its begin mark are
+/// *superseded*: whether they are there, and intact, does not matter. Without one the journal has to begin with segment
+/// 1.
 ///
-/// **Empty segments**, of which at most the header was written, are found at the end after a crash: the next segment is made before it is
-/// needed. A broken header there is one that was being written.
+/// **Empty segments**, of which at most the header was written, are found at the end after a crash: the next segment is
+/// made before it is needed. A broken header there is one that was being written.
 struct JournalCheck {
     var refusal: JournalRefusal?
     var cut: JournalCut?

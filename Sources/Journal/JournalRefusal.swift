@@ -1,6 +1,7 @@
 public import Primitives
 
-/// Why a journal cannot be used as it is. Nothing was changed. Its description tells the file, the offset and what to do.
+/// Why a journal cannot be used as it is. Nothing was changed. Its description tells the file, the offset and what to
+/// do.
 public enum JournalRefusal: Error, Hashable, Sendable, CustomStringConvertible {
     /// Bytes that were durable are not what was written.
     case damaged(file: String, offset: Int, reason: String)

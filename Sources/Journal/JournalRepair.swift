@@ -6,12 +6,13 @@ extension DiskVolume {
     /// Moves every segment of the journal, and `others`, into a new folder `damaged-<time>` beside them, durably, and
     /// removes nothing: what `apus journal repair` does.
     ///
-    /// The node then starts with an empty journal. What it held and acknowledged is no longer there, so it must not be taken
-    /// for the holder that a view lists: it needs a **new store id** (name the file that keeps it in `others`). It then is
-    /// as a node with a new disk: it does not count as a copy until a view lists its new store, and is refilled by
-    /// its peers. What no peer holds is lost, unless it is read from the folder.
+    /// The node then starts with an empty journal. What it held and acknowledged is no longer there, so it must not be
+    /// taken for the holder that a view lists: it needs a **new store id** (name the file that keeps it in `others`).
+    /// It then is as a node with a new disk: it does not count as a copy until a view lists its new store, and is
+    /// refilled by its peers. What no peer holds is lost, unless it is read from the folder.
     ///
-    /// A journal must not be moved in half: if this throws, call it again; it goes on with a new folder, and both belong together.
+    /// A journal must not be moved in half: if this throws, call it again; it goes on with a new folder, and both
+    /// belong together.
     /// - Parameters:
     ///   - others: names of files that go with it; those that are not there are passed over.
     ///   - time: for the folder's name.

@@ -5,8 +5,8 @@ public import Primitives
 public enum SyncPolicy: Hashable, Sendable {
     /// When its group is synced (fdatasync): survives a loss of power.
     case always
-    /// When its group is written: survives the end of the process. It is synced at the latest this much later, so a loss
-    /// of power loses at most what was written in that time. Above zero.
+    /// When its group is written: survives the end of the process. It is synced at the latest this much later, so a
+    /// loss of power loses at most what was written in that time. Above zero.
     case interval(Duration)
     /// When its group is written. Synced only when a segment ends, a snapshot ends, or the journal is closed.
     case never
@@ -43,12 +43,12 @@ public struct JournalPosition: Hashable, Comparable, Sendable, CustomStringConve
 /// What the journal tells its observer, on the loop.
 public enum JournalEvent: Sendable {
     /// The journal has stopped for ever; told once. What was not yet told to be durable never will be, though it may be
-    /// found at the next start. The process has to end: after a failed sync nothing is known of what the disk holds, and
-    /// another attempt would only hide it.
+    /// found at the next start. The process has to end: after a failed sync nothing is known of what the disk holds,
+    /// and another attempt would only hide it.
     case failed(SystemError)
-    /// No room could be reserved for the next segment: `isFull` is true from now on.
+    /// No room could be reserved for the next segment, or a group did not fit: `isFull` is true from now on.
     case full(SystemError)
-    /// Room was reserved: `isFull` is false again.
+    /// There is room: `isFull` is false again.
     case hasRoom
     /// A snapshot is durable, and this many segments before it are being removed.
     case snapshotEnded(superseded: Int)

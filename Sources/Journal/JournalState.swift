@@ -44,11 +44,10 @@ struct DiskState {
         segments = recovered.segments.filter { $0.number != recovered.prepared }
         prepared = recovered.prepared
         // Recovery has synced it all. Whether room is left over from the last process is not known.
-        durable = JournalPosition(segment: 1, offset: SegmentHeader.bytes)
-        named = recovered.lastNamed ?? durable
+        let begin = JournalPosition(segment: 1, offset: SegmentHeader.bytes)
+        durable = recovered.last.map { JournalPosition(segment: $0.number, offset: $0.bytes) } ?? begin
         contentEnd = durable
-        durable = end
-        contentEnd = end
+        named = recovered.lastNamed ?? begin
     }
 
     /// Begins the prepared segment.

@@ -2,8 +2,8 @@ public import EventLoop
 
 /// The folder in which a node keeps what must survive a restart: on a disk (`DiskVolume`), or a simulated one.
 ///
-/// Names are plain file names, without a slash. What was written is durable only after `sync` of the file and, for a file
-/// that was created, renamed or removed, `syncFolder`.
+/// Names are plain file names, without a slash. What was written is durable only after `sync` of the file and, for a
+/// file that was created, renamed or removed, `syncFolder`.
 public protocol Volume: AnyObject, Sendable {
     // MARK: Before the loop runs: these block.
 
@@ -16,13 +16,14 @@ public protocol Volume: AnyObject, Sendable {
     /// As `perform`, and waits for it.
     func performNow(_ operations: [FileOperation]) throws(SystemError)
 
-    /// Replaces or creates a small file durably. When this returns `bytes` are durable; when it throws, the old content is.
+    /// Replaces or creates a small file durably. When this returns `bytes` are durable; when it throws, the old content
+    /// is.
     func replaceNow(_ name: String, with bytes: [UInt8]) throws(SystemError)
 
     // MARK: On the loop: a completion runs on the loop, once, never before the call has returned.
 
-    /// Replaces or creates a small file durably. What is handed over while the same file is being written is written next,
-    /// and only the newest of it: all that wait are told together.
+    /// Replaces or creates a small file durably. What is handed over while the same file is being written is written
+    /// next, and only the newest of it: all that wait are told together.
     func replace(
         _ name: String, with bytes: [UInt8], completion: @escaping @Sendable (Result<Void, SystemError>) -> Void)
 
@@ -32,8 +33,8 @@ public protocol Volume: AnyObject, Sendable {
 }
 
 public enum FileOperation: Hashable, Sendable {
-    /// A new, empty file; `reserving` bytes on the disk, so that writing that much cannot fail for lack of room. Its length is
-    /// 0 all the same. Fails with EEXIST if there is one.
+    /// A new, empty file; `reserving` bytes on the disk, so that writing that much cannot fail for lack of room. Its
+    /// length is 0 all the same. Fails with EEXIST if there is one.
     case create(String, reserving: Int)
     /// At the end of the file.
     case append(String, [UInt8])

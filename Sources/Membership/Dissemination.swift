@@ -6,8 +6,11 @@ extension Membership {
     mutating func send(
         _ body: GossipMessage.Body, to address: Address, first: [Rumor] = [], into effects: inout [Effect]
     ) {
+        if first.isEmpty, queue.isEmpty {
+            let message = GossipMessage(sender: own.id, load: own.load, viewNumber: own.viewNumber, body: body)
+            return effects.append(.send(message, to: address))
+        }
         var message = GossipMessage(sender: own.id, load: own.load, viewNumber: own.viewNumber, body: body)
-        guard !first.isEmpty || !queue.isEmpty else { return effects.append(.send(message, to: address)) }
         var rest = GossipMessage.budget - message.encodedBytesWithoutRumors
         for rumor in first.prefix(GossipMessage.maximumRumors) where rumor.encodedBytes <= rest {
             rest -= rumor.encodedBytes
@@ -22,18 +25,29 @@ extension Membership {
         effects.append(.send(message, to: address))
     }
 
-    /// Sends what news there is to some living members, and the load in any case. Those of whose end there is some proof
-    /// are left out: a rumor is sent so often and no more.
-    mutating func gossip(to fanout: Int, except excluded: NodeID? = nil, into effects: inout [Effect]) {
-        let candidates =
-            excluded == nil && evidence.isEmpty
-            ? table.livingIndices
-            : table.livingIndices.filter { index in
-                let id = table.rows[index].id
-                return id != excluded && !evidence.contains { $0.subject == id }
+    /// Sends what news there is to some living members, and the load in any case. Those of whose end there is some
+    /// proof are left out: a rumor is sent so often and no more.
+    ///
+    /// - Parameter excluded: an index of the table.
+    mutating func gossip(to fanout: Int, except excluded: Int? = nil, into effects: inout [Effect]) {
+        let count = table.livingCount
+        guard count > 0 else { return }
+        func isLeftOut(_ index: Int) -> Bool {
+            index == excluded || !evidence.isEmpty && evidence.contains { $0.subject == table.rows[index].id }
+        }
+        var candidates = table.livingIndices.count { !isLeftOut($0) }
+        var rest = min(fanout, candidates)
+        // Each as likely as any other (Knuth, algorithm S), from a random place on, since the last may get less news.
+        var place = Int.random(in: 0..<count, using: &random)
+        while rest > 0 {
+            let index = table.livingIndices[place]
+            place = place + 1 < count ? place + 1 : 0
+            if isLeftOut(index) { continue }
+            if rest == candidates || Int.random(in: 0..<candidates, using: &random) < rest {
+                send(.gossip, to: table.rows[index].profile.gossip, into: &effects)
+                rest -= 1
             }
-        for index in pick(fanout, of: candidates) {
-            send(.gossip, to: table.rows[index].profile.gossip, into: &effects)
+            candidates -= 1
         }
     }
 

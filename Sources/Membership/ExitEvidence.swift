@@ -5,15 +5,17 @@ import Primitives
 /// A **proof** is one member's own evidence:
 /// - its connection was reset or closed without a goodbye, and a new one refused (`exitProof`); or
 /// - it was told of another's proof, pinged the accused at once, and the datagram came back since nobody listens at the
-///   port (`portUnreachable`). Without another's proof that means nothing: the accused may not have opened its port yet.
+///   port (`portUnreachable`). Without another's proof that means nothing: the accused may not have opened its port
+///   yet.
 ///
 /// One observer is not enough: what stands between it and the accused may forge both. An exit is **proven** for whoever
 /// has a proof of its own and knows of that of another living member; or has one of its own and nobody to ask, since
-/// every other member is dead, has left, or has been seen to be gone by this node itself. A suspect without proof may be
-/// asked, so it is waited for until its own time is up. `dead` with proof then spreads, and who hears it takes it over.
+/// every other member is dead, has left, or has been seen to be gone by this node itself. A suspect without proof may
+/// be asked, so it is waited for until its own time is up. `dead` with proof then spreads, and who hears it takes it
+/// over.
 ///
-/// A refutation makes a proof void: the accused lives. But one of an earlier suspicion may still be about when its author
-/// is gone, so the own proof is insisted on once, under the higher incarnation; the second refutation counts.
+/// A refutation makes a proof void: the accused lives. But one of an earlier suspicion may still be about when its
+/// author is gone, so the own proof is insisted on once, under the higher incarnation; the second refutation counts.
 struct ExitEvidence: Hashable, Sendable {
     let subject: NodeID
     /// This node has seen it.
@@ -45,8 +47,8 @@ extension Membership {
         testify(id, incarnation: known.incarnation, by: own.id.name, at: now, into: &effects)
     }
 
-    /// Takes in the proof of this node or of another living member (`isWitness`). Of a living one it makes a suspect; of
-    /// one that was declared dead without proof it tells how it died.
+    /// Takes in the proof of this node or of another living member (`isWitness`). Of a living one it makes a suspect;
+    /// of one that was declared dead without proof it tells how it died.
     mutating func testify(
         _ id: NodeID, incarnation: Incarnation, by witness: NodeName, at now: Instant, into effects: inout [Effect]
     ) {
@@ -62,8 +64,8 @@ extension Membership {
         } else if isNews {
             queue.enqueue(.suspect(known.id, known.incarnation, by: witness, hasProof: true))
         }
-        guard isNews else { return }
-        isUrgent = true
+        if isNews { isUrgent = true }
+        // As often as it is told: the first ping, or what came back, may be lost.
         if mayConfirm { knock(on: known, at: now, into: &effects) }
     }
 
@@ -119,10 +121,11 @@ extension Membership {
     /// Declares dead whose exit is proven by now, and says so of those declared dead before.
     mutating func settleProofs(at now: Instant, into effects: inout [Effect]) {
         guard phase == .active else { return }
-        // A death may take away the last one to be asked about another.
-        while let index = evidence.firstIndex(where: isConclusive) {
+        // A death may take away the last one to be asked about others; but who is buried here was none of those.
+        let mayAsk = table.rows.contains { $0.state.isLiving && !hasProof(of: $0.id, by: own.id.name) }
+        while let index = evidence.firstIndex(where: { $0.isOwn && !($0.witnesses.isEmpty && mayAsk) }) {
             let id = evidence.remove(at: index).subject
-            guard var record = table[id] else { continue }
+            guard var record = table[id], isOpen(record) else { continue }
             if record.state.isLiving {
                 declareDead(id, isProven: true, at: now, into: &effects)
             } else {
@@ -131,14 +134,6 @@ extension Membership {
             }
         }
         evidence = evidence.filter { item in table[item.subject].map(isOpen) ?? false }
-    }
-
-    private func isConclusive(_ item: ExitEvidence) -> Bool {
-        guard item.isOwn, let record = table[item.subject], isOpen(record) else { return false }
-        return !item.witnesses.isEmpty
-            || !table.rows.contains { other in
-                other.state.isLiving && other.id != item.subject && !hasProof(of: other.id, by: own.id.name)
-            }
     }
 
     /// Adds to a death that it is proven.

@@ -34,8 +34,8 @@ public struct MemberRecord: Hashable, Sendable {
     public var viewNumber: UInt64
     /// When `load` and `viewNumber` were told; nil: not yet.
     public var heardAt: Instant?
-    /// Its process has ended, as two members saw, or one where there was no other (rule R3): nothing that it could still
-    /// start needs to be waited for. Only of those who are not living, and then for good.
+    /// Its process has ended, as two members saw, or one where there was no other (rule R3): nothing that it could
+    /// still start needs to be waited for. Only of those who are not living, and then for good.
     public var isExitProven: Bool
 
     public init(

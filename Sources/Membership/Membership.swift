@@ -19,8 +19,8 @@ public import Primitives
 /// at once.
 ///
 /// **Proof.** The owner may see that a process is gone: its connection was reset and a new one refused (`exitProof`).
-/// Such a suspicion is spread at once, and who hears it and has no proof of its own pings at once: an unreachable port is
-/// one too. Two members with proof, or one alone in the world, declare the peer dead at once, and its exit proven
+/// Such a suspicion is spread at once, and who hears it and has no proof of its own pings at once: an unreachable port
+/// is one too. Two members with proof, or one alone in the world, declare the peer dead at once, and its exit proven
 /// (`ExitEvidence`). The accused may still refute.
 ///
 /// Deviations from the papers, besides generations and proof:
@@ -30,15 +30,18 @@ public import Primitives
 ///   partition that healed), the one with the lower view number, then the greater name, has to return.
 /// - The dead are remembered, and reached for every 10 s as seeds are: a partition heals whatever its shape.
 /// - A late tick means that this process did not run: suspicions and probes are postponed by the gap.
-/// - Urgent news (death, proof, a refutation, a farewell) goes to three members at once, and to three 50 ms later, since
-///   the first may be lost.
+/// - Urgent news (death, proof, a refutation, a farewell) goes to three members at once, and to three 50 ms later,
+///   since the first may be lost.
 /// - The papers' timeouts suppose a network that is much faster than the period. Where the median round trip is above a
 ///   fifth of it, a probe takes five round trips, and suspicions last in proportion (`Pace`); else every other probe
 ///   would fail on a link of 100 ms, and the living would be declared dead.
-/// - Beside the one whose turn it is, a suspect is probed in every period, that whose time is up first. The paper's buddy
-///   system tells a suspect only when its turn comes, which with ten members is every 1.8 s, and a suspicion may last
-///   0.8 s: with 10 % loss an observer that missed the refutation could declare a living member dead. The request to
-///   helpers tells the suspicion too, and the ack that they pass on the target's incarnation.
+/// - Beside the one whose turn it is, a suspect is probed in every period, that whose time is up first. The paper's
+///   buddy system tells a suspect only when its turn comes, which with ten members is every 1.8 s, and a suspicion may
+///   last 0.8 s: with 10 % loss an observer that missed the refutation could declare a living member dead. The request
+///   to helpers tells the suspicion too, the ack that they pass on the target's incarnation, and the ack to a suspect's
+///   own ping that it is suspected.
+/// - Where there are fewer helpers than asked for, the target is pinged again at the timeout: two members alone, with
+///   10 % loss, would suspect each other twice in five seconds.
 public struct Membership: Sendable {
     /// Whether this node takes part.
     enum Phase: Hashable, Sendable {
@@ -126,7 +129,6 @@ public struct Membership: Sendable {
 
     /// Living members, this node included.
     var livingCount: Int { table.livingCount + 1 }
-
 
     private var earliestDeadline: Instant {
         switch phase {

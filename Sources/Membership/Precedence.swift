@@ -23,7 +23,9 @@ extension Membership {
         } else if id.generation > known.id.generation {
             // Whatever is said of it: that it exists means that the older one is gone.
             if known.state.isLiving {
-                bury(known, as: .dead(known.id, known.incarnation, by: own.id.name, isProven: false), at: now, into: &effects)
+                bury(
+                    known, as: .dead(known.id, known.incarnation, by: own.id.name, isProven: false), at: now,
+                    into: &effects)
             }
             admit(rumor, at: now, into: &effects)
         } else {
@@ -111,20 +113,20 @@ extension Membership {
         record.incarnation = max(known.incarnation, incarnation)
         var isNews = record.incarnation > known.incarnation
         if let index = suspicions.firstIndex(where: { $0.subject == known.id }) {
-            isNews = suspicions[index].confirm(by: accuser) || isNews
+            isNews = suspicions[index].confirm(by: accuser, at: now) || isNews
         } else {
             let shortest = settings.shortestSuspicion(members: livingCount, at: pace)
             suspicions.append(
                 Suspicion(
                     of: known.id, at: now, by: accuser, shortest: shortest,
-                    longest: shortest * (settings.hasLifeguard ? settings.suspicionSpread : 1),
+                    longest: shortest * (settings.hasLifeguard ? settings.suspicionSpread : 1), grace: pace.probe,
                     needed: settings.confirmationsNeeded(members: livingCount)))
             record.state = .suspect
             record.since = now
             isNews = true
         }
         if hasProof, let index = suspicions.firstIndex(where: { $0.subject == known.id }) {
-            suspicions[index].hasProof = true
+            suspicions[index].prove(at: now)
         }
         table.put(record)
         if known.state == .alive { effects.append(.memberChanged(record, was: .alive)) }

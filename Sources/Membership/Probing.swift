@@ -5,12 +5,12 @@ extension Membership {
     mutating func beginPeriod(at now: Instant, into effects: inout [Effect]) {
         nextPeriod = now + health.scaled(settings.period)
         courtesies = 0
-        var target: NodeID?
+        var target: Int?
         for _ in 0..<order.count {
             guard let name = order.next(using: &random), let index = table.index(of: name) else { continue }
             let id = table.rows[index].id
             guard !probes.contains(where: { $0.target == id }) else { continue }
-            target = id
+            target = index
             startProbe(of: index, at: now, into: &effects)
             break
         }
@@ -57,6 +57,7 @@ extension Membership {
         guard !probes.isEmpty else { return }
         for index in probes.indices where probes[index].directDeadline.map({ $0 <= now }) ?? false {
             askHelpers(probes[index].sequence, into: &effects)
+            askAgain(index, at: now, into: &effects)
         }
         let failed = probes.filter { $0.end <= now }
         guard !failed.isEmpty else { return }
@@ -77,6 +78,19 @@ extension Membership {
         for helper in helpers {
             send(request, to: table.rows[helper].profile.gossip, first: accusation, into: &effects)
         }
+    }
+
+    /// Helpers that are missing are made up for: where there is none, as among two, the target is pinged again at every
+    /// timeout until the end of the probe, and once where there are too few.
+    private mutating func askAgain(_ index: Int, at now: Instant, into effects: inout [Effect]) {
+        let probe = probes[index]
+        guard probe.helpers.count < settings.indirectProbes, let target = table.index(of: probe.target.name) else {
+            return
+        }
+        if probe.helpers.isEmpty { probes[index].directDeadline = now + health.scaled(pace.timeout) }
+        send(
+            .ping(sequence: probe.sequence, target: probe.target), to: table.rows[target].profile.gossip,
+            first: accusation(of: probe.target), into: &effects)
     }
 
     /// No ack came. Helpers that did not even send a nack hint at a fault of this node's own (Lifeguard, IV-A).

@@ -8,28 +8,28 @@ extension Membership {
         guard phase != .gone else { return }
         let sender = message.sender
         guard sender.name != own.id.name else { return noticeRival(sender, into: &effects) }
-        let teller = Teller(id: sender, viewNumber: message.viewNumber)
-        let index = table.index(of: sender.name)
+        var index = table.index(of: sender.name)
         if let index, isOver(sender, index) {
-            return answerFormer(message, teller, known: table.rows[index], from: address, into: &effects)
+            return answerFormer(message, known: table.rows[index], from: address, into: &effects)
         }
-        let isStranger = index.map { table.rows[$0].id != sender } ?? true
-        if isStranger, message.rumors.contains(where: isVerdictOnMyself), outranks(teller) {
-            // A stranger that believes this node dead: it is the one that was away.
-            if spendCourtesy() {
-                send(.gossip, to: address, first: [.dead(sender, Incarnation(0), by: own.id.name, isProven: false)], into: &effects)
-            }
-            return
-        }
+        let isStranger = index.map { table.rows[$0].id.generation != sender.generation } ?? true
         let needsState = table.livingCount == 0 || awaitsWelcome && isStranger
         var corrections: [Rumor] = []
-        for rumor in message.rumors.prefix(GossipMessage.maximumRumors) where isHeeded(rumor, of: message) {
-            learn(rumor, from: teller, corrections: &corrections, at: now, into: &effects)
+        if !message.rumors.isEmpty {
+            let teller = Teller(id: sender, viewNumber: message.viewNumber)
+            if isStranger, message.rumors.contains(where: isVerdictOnMyself), outranks(teller) {
+                return turnAway(sender, at: address, into: &effects)
+            }
+            for rumor in message.rumors.prefix(GossipMessage.maximumRumors) where isHeeded(rumor, of: message) {
+                learn(rumor, from: teller, corrections: &corrections, at: now, into: &effects)
+            }
+            index = table.index(of: sender.name)
         }
-        let isKnown = hear(message, at: now, into: &effects)
+        let isKnown = hear(message, of: index, at: now, into: &effects)
         if case .ping(let sequence, own.id) = message.body {
             let farewell = phase == .active ? [] : [ownRumor]
-            send(.ack(sequence: sequence, of: own.id), to: address, first: farewell + corrections, into: &effects)
+            let news = farewell + corrections + accusation(of: sender)
+            send(.ack(sequence: sequence, of: own.id), to: address, first: news, into: &effects)
         } else if !corrections.isEmpty, spendCourtesy() {
             send(.gossip, to: address, first: corrections, into: &effects)
         }
@@ -50,10 +50,17 @@ extension Membership {
             && table.index(of: message.sender.name).map { table.rows[$0].id == message.sender } ?? false
     }
 
+    /// A stranger that believes this node dead: it is the one that was away.
+    private mutating func turnAway(_ stranger: NodeID, at address: Address, into effects: inout [Effect]) {
+        guard spendCourtesy() else { return }
+        let verdict = Rumor.dead(stranger, Incarnation(0), by: own.id.name, isProven: false)
+        send(.gossip, to: address, first: [verdict], into: &effects)
+    }
+
     private mutating func answerFormer(
-        _ message: GossipMessage, _ teller: Teller, known: MemberRecord, from address: Address,
-        into effects: inout [Effect]
+        _ message: GossipMessage, known: MemberRecord, from address: Address, into effects: inout [Effect]
     ) {
+        let teller = Teller(id: message.sender, viewNumber: message.viewNumber)
         if message.rumors.contains(where: isVerdictOnMyself), !outranks(teller) {
             condemn(by: teller, into: &effects)
         } else if spendCourtesy() {
@@ -62,8 +69,10 @@ extension Membership {
     }
 
     /// Takes load and view number from the header. Whether the sender is a living member.
-    private mutating func hear(_ message: GossipMessage, at now: Instant, into effects: inout [Effect]) -> Bool {
-        guard let index = table.index(of: message.sender.name), table.rows[index].id == message.sender,
+    private mutating func hear(
+        _ message: GossipMessage, of index: Int?, at now: Instant, into effects: inout [Effect]
+    ) -> Bool {
+        guard let index, table.rows[index].id.generation == message.sender.generation,
             table.rows[index].state.isLiving
         else { return false }
         if table.hear(message.load, viewNumber: message.viewNumber, of: index, at: now) {

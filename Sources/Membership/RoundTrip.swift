@@ -20,6 +20,9 @@ struct RoundTrip: Hashable, Sendable {
         let sample = duration.milliseconds
         if recent.count < Self.samples {
             recent.append(sample)
+        } else if recent[oldest] == sample {
+            oldest = (oldest + 1) % Self.samples
+            return false
         } else {
             if let place = ordered.firstIndex(of: recent[oldest]) { ordered.remove(at: place) }
             recent[oldest] = sample

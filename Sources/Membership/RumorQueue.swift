@@ -3,8 +3,8 @@ import Primitives
 /// Rumors that are still to be spread, those sent least often first, then the newest.
 ///
 /// A rumor replaces older ones about the same name. Only suspicions of one generation and incarnation by different
-/// accusers stand side by side, since each confirms the others; and a proof beside the death that it bears out. After its
-/// limit of sendings a rumor is dropped.
+/// accusers stand side by side, since each confirms the others; and a proof beside the death that it bears out. After
+/// its limit of sendings a rumor is dropped.
 struct RumorQueue: Hashable, Sendable {
     private struct Entry: Hashable, Sendable {
         let rumor: Rumor

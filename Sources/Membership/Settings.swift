@@ -17,12 +17,13 @@ extension Membership {
         public var confirmations = 2
         /// Greatest factor by which poor local health stretches periods and timeouts (Lifeguard: S + 1).
         public var healthLevels = 8
-        /// Lifeguard (Dadgar, Phillips, Currey: "Lifeguard: Local Health Awareness for More Accurate Failure Detection",
-        /// 2017). Without it, for comparison only, this is SWIM as it was:
+        /// Lifeguard (Dadgar, Phillips, Currey: "Lifeguard: Local Health Awareness for More Accurate Failure
+        /// Detection", 2017). Without it, for comparison only, this is SWIM as it was:
         /// - the local health multiplier is always 1, and helpers send no nacks (section IV-A, LHA Probe);
         /// - a suspicion lasts the shortest time from the start, whoever confirms it (section IV-B, LHA Suspicion, also
         ///   called dogpile);
-        /// - nobody tells a suspect so: it has to hear it by gossip (section IV-C, Buddy System).
+        /// - nobody tells a suspect so, nor asks it more often than others: it has to hear it by gossip (section IV-C,
+        ///   Buddy System).
         public var hasLifeguard = true
         /// Sendings of a rumor over the decimal digits of the number of members (SWIM: lambda).
         public var retransmitMultiplier = 4
@@ -73,8 +74,8 @@ extension Membership {
 
 /// How fast the protocol can go on the network at hand.
 struct Pace: Hashable, Sendable {
-    /// How long a probe takes, and the unit of a suspicion: the period, or five round trips where the network is too slow
-    /// for that (a probe needs three: its own ping's, and two on the way through a helper); at most ten periods.
+    /// How long a probe takes, and the unit of a suspicion: the period, or five round trips where the network is too
+    /// slow for that (a probe needs three: its own ping's, and two on the way through a helper); at most ten periods.
     let probe: Duration
     /// Until others are asked to ping too. Two fifths of the probe: the helpers' round trips and their nack have to fit
     /// into the rest.
@@ -97,8 +98,9 @@ enum MembershipLimits {
     static let rumors = 512
     /// Addresses to join by; the one given first is dropped first.
     static let seeds = 64
-    /// Members whose end somebody has seen and that is not proven yet; the oldest evidence is dropped first.
-    static let evidence = 64
+    /// Members whose end somebody has seen and that is not proven yet; the oldest evidence is dropped first. With more
+    /// than half of them gone, there is no majority that could use it.
+    static let evidence = Limits.members / 2
     /// Others who have proof: one is enough, two are heard of sooner.
     static let witnesses = 2
     /// Probes under way: one per period, more after lost connections and proofs.

@@ -3,7 +3,10 @@ import Primitives
 /// A suspect's reprieve (Lifeguard, section IV-B): it starts long and shrinks with each independent accuser.
 ///
 /// With c confirmations of the K needed it lasts max - (max - min) x log(c + 1) / log(K + 1), counted from its start.
-/// Deviation: an accuser that has proof of the process's end counts as one confirmation more.
+/// Deviations: an accuser that has proof of the process's end counts as one confirmation more. And a confirmation never
+/// ends a suspicion at once, however late it comes: the suspect has the time of one probe still. Else two members that
+/// were slow at the same time, and suspected everybody meanwhile, would confirm each other and bury the healthy before
+/// these have heard of it.
 struct Suspicion: Hashable, Sendable {
     let subject: NodeID
     private(set) var startedAt: Instant
@@ -16,14 +19,19 @@ struct Suspicion: Hashable, Sendable {
     /// The first accuser, then those who confirmed; at most `needed` + 1.
     private(set) var accusers: [NodeName]
     /// An accuser has proof.
-    var hasProof = false { didSet { deadline = startedAt + reprieve } }
+    private(set) var hasProof = false
+    /// What a suspect has left when it is confirmed late.
+    let grace: Duration
 
-    init(of subject: NodeID, at now: Instant, by accuser: NodeName, shortest: Duration, longest: Duration, needed: Int)
-    {
+    init(
+        of subject: NodeID, at now: Instant, by accuser: NodeName, shortest: Duration, longest: Duration,
+        grace: Duration, needed: Int
+    ) {
         self.subject = subject
         startedAt = now
         self.shortest = shortest
         self.longest = longest
+        self.grace = grace
         self.needed = needed
         accusers = [accuser]
         deadline = now
@@ -33,11 +41,21 @@ struct Suspicion: Hashable, Sendable {
     var confirmations: Int { min(needed, accusers.count - 1 + (hasProof ? 1 : 0)) }
 
     /// Whether that is news, to be spread.
-    mutating func confirm(by accuser: NodeName) -> Bool {
+    mutating func confirm(by accuser: NodeName, at now: Instant) -> Bool {
         guard accusers.count <= needed, !accusers.contains(accuser) else { return false }
         accusers.append(accuser)
-        deadline = startedAt + reprieve
+        shorten(at: now)
         return true
+    }
+
+    /// An accuser has proof.
+    mutating func prove(at now: Instant) {
+        hasProof = true
+        shorten(at: now)
+    }
+
+    private mutating func shorten(at now: Instant) {
+        deadline = min(deadline, max(startedAt + reprieve, now + grace))
     }
 
     private var reprieve: Duration {

@@ -108,7 +108,9 @@ extension LocalQueue {
     func list(_ request: ListRequest) -> [TaskRecord] {
         let records = owner.tasks(before: request.before, limit: min(Int(request.limit), Limits.pageTasks + 1)) {
             record in
-            (request.statuses == 0 || request.statuses & (1 << record.status.rawValue) != 0)
+            // An end that is not committed is told to nobody: the task is in the list again a moment later.
+            owner.isTellable(record)
+                && (request.statuses == 0 || request.statuses & (1 << record.status.rawValue) != 0)
                 && (request.queue == nil || record.spec.queue == request.queue)
                 && (request.taskType == nil || record.spec.type == request.taskType)
         }

@@ -6,42 +6,40 @@ import Wire
 /// What this node may do now, and why not: for people, so every reason says what has to happen and what will.
 extension LocalQueue {
     var standing: PeerStatus.Standing {
-        PeerStatus.Standing(
-            mayStart: !owner.isPaused, reachesMajority: voters.map { $0.there.count >= $0.needed } ?? false,
-            unreadiness: unreadiness)
+        PeerStatus.Standing(mayStart: !owner.isPaused, reachesMajority: hasPermit, unreadiness: unreadiness)
     }
+
+    /// A majority of the voters has answered what this node asked in the last moments.
+    private var hasPermit: Bool { node.colleagues.fence.onLoop { $0.isValid } }
+    private var isConfirmed: Bool { node.colleagues.views.onLoop { $0.isConfirmed } }
 
     /// Why this node takes no submissions; nil: it does.
     var unreadiness: String? {
         if isDraining { return "\(node.name) is draining: it takes no new work, the other nodes do" }
-        guard let voters else {
-            return "\(node.name) is not a member of a cluster yet: it looks for one at its seeds and in the registry"
-        }
-        if voters.there.count < voters.needed { return waiting(for: voters) }
-        guard node.colleagues.views.onLoop({ $0.isConfirmed }) else {
-            return "\(node.name) waits until a majority of the voters has confirmed the view, and the view lists this "
-                + "process: it goes on by itself then"
-        }
-        if owner.isPaused {
-            return "\(node.name) has not heard from a majority of the voters for \(Limits.fence.components.seconds) s, or "
-                + "was paused: it starts nothing until they answer, and goes on by itself then"
-        }
-        return owner.ownedLedgers.isEmpty ? "\(node.name) has no ledger yet: the next view gives it one" : nil
+        return ignorance
+            ?? (owner.ownedLedgers.isEmpty ? "\(node.name) has no ledger yet: the next view gives it one" : nil)
     }
 
     /// Why "there is no such task" would mean nothing if this node said it; nil: it would.
     ///
     /// Whoever is cut off does not know what the others have accepted, or taken over, since.
     var ignorance: String? {
-        guard let voters, voters.there.count >= voters.needed, node.colleagues.views.onLoop({ $0.isConfirmed }) else {
-            return unreadiness
+        guard let voters else {
+            return "\(node.name) is not a member of a cluster yet: it looks for one at its seeds and in the registry"
         }
-        return !isDraining && owner.isPaused ? unreadiness : nil
+        if isConfirmed, hasPermit { return nil }
+        if voters.there.count < voters.needed { return waiting(for: voters) }
+        return isConfirmed
+            ? "\(node.name) was paused, or a majority of the voters has not answered it for "
+                + "\(Limits.fence.components.seconds) s: it starts nothing until they do, and goes on by itself then"
+            : "\(node.name) waits until a majority of the voters has confirmed its view, and the view lists this process: "
+                + "it goes on by itself then"
     }
 
     private func waiting(for voters: Voters) -> String {
         let there = voters.there.isEmpty ? "none is" : "only \(named(voters.there)) is"
-        return "\(node.name) waits for a majority of the voters: of \(named(voters.there + voters.missing)) \(there) here, and "
+        return
+            "\(node.name) waits for a majority of the voters: of \(named(voters.there + voters.missing)) \(there) here, and "
             + "\(voters.needed) are needed. It goes on by itself when \(named(voters.missing)) come back, and what was "
             + "accepted waits with it; if they never will, `apus recover` tells what going on without them costs"
     }
@@ -54,7 +52,7 @@ extension LocalQueue {
         var needed: Int
     }
 
-    /// Of the view that is installed: with their disks here, as gossip knows it, or not; nil without a view.
+    /// Of the view that is installed: with their disks here, as far as gossip is sure of it, or not; nil without a view.
     private var voters: Voters? {
         guard let view = node.colleagues.views.onLoop({ $0.view }) else { return nil }
         let members = node.colleagues.membership.onLoop { $0.members }
@@ -62,7 +60,7 @@ extension LocalQueue {
         for voter in view.voters {
             let isMe = voter.name == node.name && voter.store == node.profile.disk
             let isHere = members.contains {
-                $0.id.name == voter.name && $0.profile.disk == voter.store && $0.state.isLiving
+                $0.id.name == voter.name && $0.profile.disk == voter.store && $0.state == .alive
             }
             if isMe || isHere { voters.there.append(voter.name) } else { voters.missing.append(voter.name) }
         }

@@ -79,6 +79,8 @@ actor LocalQueue {
     private func carryOutTurn() {
         isTurnDue = false
         guard !isStopped else { return }
+        // The leave may have ended since somebody was last told.
+        lookAtStanding()
         owner.slotsFree(node.colleagues.workers.onLoop { $0.freeSlots })
         owner.startReady(at: node.now, timestamp: node.timestamp, into: &effects)
         serveThieves()
@@ -218,10 +220,13 @@ actor LocalQueue {
             !isListed
             ? []
             : view.ledgers.filter { $0.primary == me }.map {
-                LedgerRole(ledger: $0.id, term: $0.term, backups: $0.backups, isHome: $0.founder == me)
+                LedgerRole(
+                    ledger: $0.id, term: $0.term, backups: $0.backups, isHome: $0.founder == me,
+                    restsUntil: restsUntil($0.id))
             }
         let made = owner.install(
-            viewNumber: view.number, roles: roles, members: Set(view.members.map(\.id)), at: node.now,
+            viewNumber: view.number, roles: roles, members: Set(view.members.map(\.id)),
+            leaseRests: { [node] holder in node.colleagues.fence.onLoop { $0.restsUntil(leaseOf: holder) } }, at: node.now,
             timestamp: node.timestamp, copies: { id in node.colleagues.replicas.onLoop { $0.take(id) } }, into: &effects
         )
         keepDeposed()
@@ -244,15 +249,34 @@ actor LocalQueue {
         standingChanged()
     }
 
-    /// Whether this node may start tasks: a current view lists it, and it is not draining.
+    /// Whether this node may start tasks: a current view lists it, a majority of the voters lets it, and it is not draining.
     func standingChanged() {
-        owner.isPaused = isDraining || !node.colleagues.views.onLoop { $0.isConfirmed }
+        lookAtStanding()
+        turn()
+    }
+
+    private func lookAtStanding() {
+        owner.isPaused =
+            isDraining || !node.colleagues.views.onLoop { $0.isConfirmed }
+            || !node.colleagues.fence.onLoop { $0.isValid }
+    }
+
+    private func restsUntil(_ ledger: LedgerID) -> Instant? {
+        node.colleagues.fence.onLoop { $0.restsUntil(ledger) }
+    }
+
+    /// Somebody who was waited for starts nothing any more.
+    func restsChanged() {
+        owner.shortenRests({ restsUntil($0) }, at: node.now)
         turn()
     }
 
     /// Takes no more work. Its ledgers go to their backups by a view, since gossip says that it drains.
     func drain() {
         isDraining = true
+        // Nothing begins here any more before anybody hears of it: who takes over does not wait then.
+        node.colleagues.fence.onLoop { $0.drain() }
+        node.colleagues.workers.onLoop { $0.drain() }
         tellLoad()
         standingChanged()
     }
@@ -375,8 +399,10 @@ actor LocalQueue {
 
     private func grant(_ assignments: [Assignment], to thief: NodeID) {
         let digest = load()
+        let number = view?.number ?? 0
         let frame = Frame(.grant, at: node.now) { writer in
             writer.loadDigest(digest)
+            writer.varint(number)
             writer.array(assignments) { $0.assignment($1) }
         }
         node.transport.request(frame, to: thief, within: .seconds(1)) { [self] result in

@@ -87,6 +87,7 @@ actor MembershipActor {
             node.colleagues.views.onLoop { $0.membershipChanged() }
         case .loadChanged(let id, let load, let viewNumber):
             node.colleagues.workers.onLoop { $0.learn(load, of: id) }
+            if load.isDraining { node.colleagues.fence.onLoop { $0.stopped([id]) } }
             if let profile = machine.member(id.name)?.profile {
                 node.colleagues.views.onLoop { $0.heard(viewNumber, from: id.name, address: profile.peer) }
             }

@@ -64,6 +64,9 @@ final class NodeContext: Sendable {
         set { shared.withLock { $0.colleagues = newValue } }
     }
 
+    /// The actors refer to each other by way of this: without it they are freed.
+    func dissolve() { shared.withLock { $0.colleagues = nil } }
+
     // MARK: Links
 
     /// Who is to be linked, by name.
@@ -92,6 +95,7 @@ struct Colleagues: Sendable {
     let queue: LocalQueue
     let replicas: Replicas
     let ledgers: LedgerKeeper
+    let fence: FenceKeeper
     let workers: WorkerPool
     let archive: ResultArchive
     let node: NodeCore

@@ -46,6 +46,7 @@ package final class NodeCore: Sendable {
             views: ViewKeeper(context, record: stored.record, seed: random.next()),
             queue: LocalQueue(context, seed: random.next()),
             replicas: Replicas(context, recovered: stored.ledgers), ledgers: LedgerKeeper(context, recovered: stored.journal),
+            fence: FenceKeeper(context, known: stored.record.view),
             workers: WorkerPool(context, handlers: handlers, seed: random.next()),
             archive: ResultArchive(context, candidate: ClusterID(high: random.next(), low: random.next())), node: self)
     }
@@ -64,12 +65,10 @@ package final class NodeCore: Sendable {
             let channel = try platform.openGossip(
                 { bytes, address in actors.membership.onLoop { $0.receive(bytes, from: address) } },
                 { address in actors.membership.onLoop { $0.handle(.portUnreachable(address)) } })
-            // Not `longerThan` half of the fence's length yet: the pause rule (R4) comes with the fence.
-            platform.observePauses(.seconds(1)) { [logger = context.logger] gap in
-                logger.warning("the process was paused", metadata: ["for": "\(gap)"])
-            }
+            platform.observePauses(Limits.fencePause) { gap in actors.fence.onLoop { $0.paused(for: gap) } }
             actors.membership.onLoop { $0.start(channel) }
             actors.views.onLoop { $0.start() }
+            actors.fence.onLoop { $0.start() }
             actors.queue.onLoop { $0.start() }
             actors.workers.onLoop { $0.start() }
             actors.archive.onLoop { $0.start() }
@@ -112,6 +111,7 @@ package final class NodeCore: Sendable {
         await onLoop { [registry = context.registry] in
             actors.archive.onLoop { $0.stop() }
             actors.workers.onLoop { $0.stop() }
+            actors.fence.onLoop { $0.stop() }
             actors.queue.onLoop { $0.stop() }
             actors.views.onLoop { $0.stop() }
             actors.membership.onLoop { $0.stop() }
@@ -157,6 +157,10 @@ package final class NodeCore: Sendable {
             if let reason { continuation.resume(returning: reason) }
         }
     }
+
+    /// Nothing of the node runs any more: its actors, which refer to each other in a circle, are freed. A process of its own
+    /// need not do this; the simulator ends thousands of nodes.
+    package func dissolve() { context.dissolve() }
 
     // MARK: The loop
 

@@ -94,7 +94,7 @@ extension NodeService {
             // With every copy of it, the number of its tasks is gone.
             ClusterReport.Loss(ledger: loss.ledger, primary: loss.primary, view: loss.view, tasks: nil)
         }
-        let members = all.members.map { report($0, all) }
+        let members = (all.members.map { report($0, all) } + absent(all)).sorted { $0.name < $1.name }
         return ClusterReport(
             name: node.configuration.cluster, id: view?.cluster, answeredBy: node.name, viewNumber: view?.number ?? 0,
             viewDigest: mine?.viewDigest ?? 0, viewsAgree: digests.count <= 1, voters: view?.voters.map(\.name) ?? [],
@@ -103,6 +103,16 @@ extension NodeService {
                 ClusterReport.Takeover(
                     ledger: $0.ledger, term: $0.term, from: $0.from, to: $0.to, at: $0.at, recovered: $0.recovered)
             }, losses: losses, warnings: warnings(all, ledgers, members))
+    }
+
+    /// A process that has just started hears of the others one by one, and of those that are gone never.
+    private func absent(_ all: Everybody) -> [ClusterReport.MemberReport] {
+        (all.view?.members ?? []).filter { member in !all.members.contains { $0.id.name == member.id.name } }.map {
+            ClusterReport.MemberReport(
+                name: $0.id.name, state: .absent, since: node.timestamp, generation: $0.id.generation,
+                incarnation: Incarnation(0), profile: $0.profile, load: LoadDigest(),
+                isVoter: all.view?.voters.contains($0.voter) ?? false)
+        }
     }
 
     private func report(_ record: MemberRecord, _ all: Everybody) -> ClusterReport.MemberReport {

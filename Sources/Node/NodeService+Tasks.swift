@@ -10,14 +10,13 @@ extension NodeService {
     /// First the primary of the ledger that the id hints at; then everybody; then the registry. "Unknown" only if nobody
     /// who may have it was missing.
     func task(_ id: TaskID, wait: Duration?) async -> TaskLookup {
-        let clock = ContinuousClock()
-        let deadline = clock.now + (wait ?? .zero)
+        let deadline = node.now + (wait ?? .zero)
         while true {
-            let rest = max(deadline - clock.now, .zero)
-            let began = clock.now
+            let began = node.now
+            let rest = max(deadline - began, .zero)
             // In slices: a client that leaves, or a server that stops, does not keep a question waiting for long.
             let answer = await find(id, wait: min(rest, Limits.waitSlice))
-            if clock.now >= deadline || Task.isCancelled { return answer }
+            if node.now >= deadline || Task.isCancelled { return answer }
             switch answer {
             case .found(let snapshot) where snapshot.status.isFinal: return answer
             case .archived, .expired: return answer
@@ -25,9 +24,18 @@ extension NodeService {
             case .unknown where id.createdAt.milliseconds + 60_000 < node.timestamp.milliseconds: return answer
             case .found, .unknown, .unavailable: break
             }
-            let pause = Limits.lookupPause - (clock.now - began)
+            let pause = Limits.lookupPause - (node.now - began)
             // Cancelled: the next round finds out.
-            if pause > .zero { try? await Task.sleep(for: min(pause, rest)) }
+            if pause > .zero { await sleep(min(pause, rest)) }
+        }
+    }
+
+    /// On the node's own clock, whatever that is.
+    private func sleep(_ duration: Duration) async {
+        await withCheckedContinuation { continuation in
+            node.scheduler.execute { [node] in
+                _ = node.scheduler.schedule(after: duration) { continuation.resume() }
+            }
         }
     }
 
@@ -74,7 +82,8 @@ extension NodeService {
             }
             return .unavailable(
                 "no copy of \(away.count == 1 ? "a ledger" : "some ledgers") is here: \(ledgers.joined(separator: "; ")). If the "
-                    + "task is in it, it waits there, and is found again when one of these nodes comes back with its disk")
+                    + "task is in it, it waits there, and is found again when one of these nodes comes back with its disk"
+            )
         }
         return problems.isEmpty
             ? .unknown : .unavailable(problems.sorted { $0.key < $1.key }.map(\.value).joined(separator: "; "))

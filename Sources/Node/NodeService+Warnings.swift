@@ -26,7 +26,8 @@ extension NodeService {
     private func unavailable(_ ledgers: [ClusterReport.LedgerReport]) -> [String] {
         ledgers.filter { !$0.isAvailable }.map { ledger in
             let holders = ([ledger.primary] + ledger.backups).map(\.rawValue).joined(separator: ", ")
-            return "tasks that \(ledger.founder) took wait (ledger \(ledger.id)): no copy of them is here. They go on when "
+            return
+                "tasks that \(ledger.founder) took wait (ledger \(ledger.id)): no copy of them is here. They go on when "
                 + "\(ledger.backups.isEmpty ? holders : "one of \(holders)") comes back with its disk"
         }
     }

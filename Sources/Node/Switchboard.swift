@@ -54,15 +54,15 @@ final class Switchboard: PeerDelegate {
                 }
             }
         case .grant:
-            let (load, assignments) = try frame.read(at: now) { reader throws(WireError) in
+            let (load, view, assignments) = try frame.read(at: now) { reader throws(WireError) in
                 (
-                    try reader.loadDigest(),
+                    try reader.loadDigest(), try reader.varint(),
                     try reader.array(upTo: Limits.stolenAssignments, "assignments") { reader throws(WireError) in
                         try reader.assignment()
                     }
                 )
             }
-            actors.workers.onLoop { $0.granted(assignments, by: peer, load: load) }
+            actors.workers.onLoop { $0.granted(assignments, by: peer, in: view, load: load) }
             reply(Frame(.grant, at: now))
         case .holds:
             let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
@@ -72,6 +72,10 @@ final class Switchboard: PeerDelegate {
                     writer.attemptIDs(answer.held)
                     writer.attemptIDs(answer.missing)
                 })
+        case .permit:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.permitRequest() }
+            let answer = actors.fence.onLoop { $0.asked(request, by: peer) }
+            reply(Frame(.permit, at: now) { $0.permitReply(answer) })
         case .pushPull: reply(actors.membership.onLoop { $0.pushPullAsked(frame, by: peer) })
         case .status:
             let status = actors.queue.onLoop { $0.status() }
@@ -162,7 +166,8 @@ final class Switchboard: PeerDelegate {
         case .stop:
             let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
             actors.workers.onLoop { pool in for attempt in attempts { pool.stop(attempt) } }
-        case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull:
+        case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
+            .permit:
             throw .invalid("a request sent as a message")
         }
     }
@@ -177,6 +182,7 @@ final class Switchboard: PeerDelegate {
     func linkUp(_ peer: NodeID, version: UInt16) {
         node.logger.debug("link up", metadata: ["peer": "\(peer)", "version": "\(version)"])
         node.linkUp(peer)
+        actors.fence.onLoop { $0.linkUp() }
         actors.workers.onLoop { $0.peersChanged() }
         actors.queue.onLoop { $0.turn() }
     }

@@ -16,6 +16,8 @@ actor WorkerPool {
     private var thief: Thief
     private let handlers: [String: any TaskHandler]
     private var view: View?
+    /// The view with which this node last gave back all that it had not begun.
+    private var emptySince: UInt64 = 0
     private var isDraining = false
     private var isStopped = false
     private var retry: (any ScheduledAction)?
@@ -39,7 +41,10 @@ actor WorkerPool {
 
     init(_ node: NodeContext, handlers: [any TaskHandler], seed: UInt64) {
         self.node = node
-        holder = LeaseHolder(slots: node.configuration.slots)
+        var holder = LeaseHolder(slots: node.configuration.slots)
+        var effects: [LeaseEffect] = []
+        holder.setFenced(true, timestamp: Timestamp(milliseconds: 0), into: &effects)
+        self.holder = holder
         thief = Thief(seed: seed)
         self.handlers = Dictionary(handlers.map { ($0.taskType, $0) }, uniquingKeysWith: { _, last in last })
     }
@@ -56,9 +61,10 @@ actor WorkerPool {
     func stop() {
         isStopped = true
         retry?.cancel()
-        for run in runs.values {
-            run.task.cancel()
-            run.timer.cancel()
+        // In an order that does not differ from process to process: handlers end in it.
+        for attempt in runs.keys.sorted(by: { ($0.id, $0.token) < ($1.id, $1.token) }) {
+            runs[attempt]?.task.cancel()
+            runs[attempt]?.timer.cancel()
         }
     }
 
@@ -82,11 +88,38 @@ actor WorkerPool {
         turn()
     }
 
+    /// Without leave to start tasks nothing begins here, and what waits is given back, to run elsewhere.
+    func permitChanged(isValid: Bool) {
+        var effects: [LeaseEffect] = []
+        holder.setFenced(!isValid, timestamp: node.timestamp, into: &effects)
+        carryOut(effects)
+        if isValid { turn() } else { release() }
+    }
+
     func install(_ view: View) {
+        giveBack(after: self.view, view)
         self.view = view
         // Owners have changed: what was reported to the old ones may be lost.
         nextRound = node.now
         turn()
+    }
+
+    /// Who has missed a view may have been removed in it, and listed again since: what it held was given to others then, and
+    /// so is what was granted before and is still on its way. And what this node gave to its own slots from a ledger that it
+    /// has lost may be unknown to the ledger's new primary, which may start it.
+    private func giveBack(after previous: View?, _ next: View) {
+        var effects: [LeaseEffect] = []
+        if next.number > (previous?.number ?? 0) &+ 1 {
+            emptySince = next.number
+            holder.release(into: &effects)
+        } else if let previous {
+            let me = StoreHolder(name: node.name, store: node.profile.store)
+            holder.release(into: &effects) { assignment in
+                guard let ledger = previous.ledger(assignment.ledger), ledger.primary == me else { return false }
+                return ledger.term == assignment.token.term && next.ledger(ledger.id)?.primary != me
+            }
+        }
+        carryOut(effects)
     }
 
     func peersChanged() {
@@ -109,12 +142,13 @@ actor WorkerPool {
         carryOut(effects)
     }
 
-    /// From another owner. A node that drains takes them too, and gives them back at once: nothing is lost on the way.
-    func granted(_ assignments: [Assignment], by victim: NodeID, load: LoadDigest) {
+    /// From another owner. A node that drains, or may not start anything, takes them too, and gives them back at once:
+    /// nothing is lost on the way. Likewise what was granted in a view before it last gave back everything.
+    func granted(_ assignments: [Assignment], by victim: NodeID, in view: UInt64, load: LoadDigest) {
         stolenCount += UInt64(assignments.count)
         thief.received(assignments.count, from: victim, load: load)
         var effects: [LeaseEffect] = []
-        if isDraining {
+        if isDraining || holder.isFenced || view < emptySince {
             holder.decline(assignments, into: &effects)
         } else {
             holder.take(assignments, timestamp: node.timestamp, into: &effects)
@@ -157,8 +191,11 @@ actor WorkerPool {
             id: assignment.id, payload: assignment.spec.payload, token: assignment.token,
             workDirectory: node.configuration.workDirectory, node: node.name)
         let scheduler = node.scheduler
+        let gate = node.colleagues.fence.gate
         let task = Task.detached(executorPreference: node.handlerExecutor) { [self] in
-            let outcome = await Self.outcome(of: handler, input)
+            // The loop has checked it; this thread may have been held up since.
+            let mayStart = gate.isOpen(at: scheduler.boottime)
+            let outcome = mayStart ? await Self.outcome(of: handler, input) : .released
             scheduler.execute { self.onLoop { $0.ended(attempt, outcome) } }
         }
         let timer = scheduler.schedule(after: .milliseconds(Int64(assignment.spec.timeout))) { [self] in
@@ -230,6 +267,8 @@ actor WorkerPool {
         var outcome = outcome
         if let run = runs.removeValue(forKey: attempt) {
             run.timer.cancel()
+            // It was never begun: that took no time, and no time was up.
+            if case .released = outcome { return giveBack(attempt) }
             let elapsed = node.now - run.began
             thief.measured(elapsed)
             durations.measured(elapsed, of: run.taskType)
@@ -247,6 +286,14 @@ actor WorkerPool {
         }
         var effects: [LeaseEffect] = []
         holder.ended(attempt, outcome, timestamp: node.timestamp, into: &effects)
+        carryOut(effects)
+        node.colleagues.queue.onLoop { $0.turn() }
+    }
+
+    /// The gate was closed when the handler was about to be called.
+    private func giveBack(_ attempt: AttemptID) {
+        var effects: [LeaseEffect] = []
+        holder.ended(attempt, .released, timestamp: node.timestamp, into: &effects)
         carryOut(effects)
         node.colleagues.queue.onLoop { $0.turn() }
     }

@@ -69,6 +69,8 @@ public struct ClusterReport: Sendable, Hashable {
         case left
         /// Known to gossip, and not yet in the view.
         case joining
+        /// Listed by the view, and never heard of since this node's process began.
+        case absent
     }
 
     /// The journal of a member, and the disk that it is on.

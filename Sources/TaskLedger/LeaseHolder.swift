@@ -33,6 +33,8 @@ public struct LeaseHolder: Sendable {
     }
 
     public let slots: Int
+    /// Nothing begins: the node has no leave to start tasks (rule R3). What waits stays, or is released.
+    public private(set) var isFenced = false
     /// By slot; nil: free.
     public private(set) var running: [Running?]
     private var held: Deque<Assignment> = []
@@ -113,6 +115,7 @@ public struct LeaseHolder: Sendable {
     }
 
     private mutating func fill(_ timestamp: Timestamp, _ effects: inout [LeaseEffect]) {
+        guard !isFenced else { return }
         while let next = held.first, !isAlone, let slot = running.firstIndex(where: { $0 == nil }) {
             if next.isSolitary, runningCount > 0 { return }
             held.removeFirst()
@@ -162,10 +165,18 @@ public struct LeaseHolder: Sendable {
         for attempt in attempts { finished[attempt] = nil }
     }
 
-    /// Gives back everything that has not begun: the node drains.
-    public mutating func release(into effects: inout [LeaseEffect]) {
-        for assignment in held { finish(assignment.attempt, .released, &effects) }
-        held.removeAll()
+    /// The leave to start tasks has come, or gone.
+    public mutating func setFenced(_ isFenced: Bool, timestamp: Timestamp, into effects: inout [LeaseEffect]) {
+        self.isFenced = isFenced
+        fill(timestamp, &effects)
+    }
+
+    /// Gives back what has not begun: all of it, since the node drains or is fenced, or what is over.
+    public mutating func release(
+        into effects: inout [LeaseEffect], where isOver: (Assignment) -> Bool = { _ in true }
+    ) {
+        for assignment in held where isOver(assignment) { finish(assignment.attempt, .released, &effects) }
+        held.removeAll(where: isOver)
     }
 
     /// Gives assignments back that were never taken.

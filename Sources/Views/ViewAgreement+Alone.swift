@@ -9,9 +9,9 @@ import Primitives
 ///   voters that can decide contains the claimant: it decides with its own vote, the other one cannot without it. The claim
 ///   is no licence to propose anything: phase 1 still runs, on the claimant's own vote.
 /// - **Proof**, if it has none, and the node was told to `survive`: the other's process is proven to be gone. The survivor then
-///   is in every set that can decide, since a process that is gone decides nothing, and the one that follows it on the
-///   same disk does not decide alone before the survivor has confirmed it. So it must not be confirmed by one that is
-///   about to decide without it (`isDecidingAlone`), and once it is, the proof about the process before it is void (`met`).
+///   is in every set that can decide: a process that is gone decides nothing, and the one that follows it on the same disk
+///   does not decide alone before a view lists it, for which the survivor has to vote. (It is not enough that it is
+///   confirmed. It may have been so in an earlier view, by a majority whose vote for this one it shared unknowingly.)
 ///   With neither, both wait: the two halves of a cut cluster stop.
 ///
 /// Why not proof as well where there is a mark: the other one may have claimed the number, decided, and died. Whoever has
@@ -20,8 +20,8 @@ import Primitives
 /// **Three voters or more.** Survivors that are no majority may force a view (`ForcedViews.swift`) if every other voter's
 /// process is proven to be gone: all who are left have to vote for it.
 ///
-/// Both only by a confirmed process: one that has started again does not know what was decided while it was away, and waits
-/// for its peer, or for an operator.
+/// All of this only by a confirmed process that the view lists: one that has started again does not know what was decided
+/// while it was away, and waits for its peer, or for an operator.
 ///
 /// **An operator's force** needs no votes at all: `.force`.
 extension ViewAgreement {
@@ -69,14 +69,16 @@ extension ViewAgreement {
         return view.voters.first { $0 != myself.voter }
     }
 
+    /// Whether this process was there when the view was decided, and knows it.
+    private var isEstablished: Bool { isConfirmed && record.view?.member(myself.id) != nil }
+    private var mayClaim: Bool { isEstablished || settings.mutation == .claimUnconfirmed }
+
     /// Whether this one of two voters may decide without the other.
     public var mayDecideAlone: Bool {
         guard let view = record.view, let other = otherVoter, !isThere(other) else { return false }
-        if view.tieMark != nil {
-            return claimed == view.number &+ 1 && (isConfirmed || settings.mutation == .claimUnconfirmed)
-        }
-        if settings.mutation == .aloneWithoutProof { return isConfirmed }
-        return isConfirmed && settings.survives && isProvenGone(other)
+        if view.tieMark != nil { return claimed == view.number &+ 1 && mayClaim }
+        guard isEstablished, settings.survives else { return false }
+        return isProvenGone(other) || settings.mutation == .aloneWithoutProof
     }
 
     /// Whether the votes that this ballot has are enough for what it is to end in.
@@ -84,27 +86,24 @@ extension ViewAgreement {
         guard let view = record.view else { return false }
         if isMajority(votes) { return true }
         guard attempt.isForced else { return votes == [myself.voter] && mayDecideAlone }
-        guard isConfirmed, settings.survives, view.voters.count > 2, votes.contains(myself.voter) else { return false }
+        guard isEstablished, settings.survives, view.voters.count > 2, votes.contains(myself.voter) else {
+            return false
+        }
         return view.voters.allSatisfy { voter in
             votes.contains(voter) || isProvenGone(voter)
                 || settings.mutation == .forceWithoutProof && !isThere(voter)
         }
     }
 
-    /// It may be decided already that this view ends without the other voter's knowledge.
-    var isDecidingAlone: Bool {
-        guard let attempt, case .proposing = attempt.phase else { return false }
-        return otherVoter != nil && record.view?.tieMark == nil
-    }
-
-    var mayPropose: Bool { desired != nil && coldUntil == nil || record.accepted != nil }
+    /// What was accepted is taken up in any case. A wish of one that has just started waits: see "Restart".
+    var mayPropose: Bool { record.accepted != nil || desired != nil && isConfirmed && coldUntil == nil }
 
     // MARK: The claim
 
     /// Asks the registry while there is something to decide, and nobody to decide it with.
     mutating func considerClaim(at now: Instant) {
-        guard let view = record.view, view.tieMark != nil, claimed != view.number &+ 1, mayPropose,
-            isConfirmed || settings.mutation == .claimUnconfirmed, let other = otherVoter, !isThere(other)
+        guard let view = record.view, view.tieMark != nil, claimed != view.number &+ 1, mayPropose, mayClaim,
+            let other = otherVoter, !isThere(other)
         else {
             claimAt = nil
             return
@@ -119,9 +118,7 @@ extension ViewAgreement {
     }
 
     mutating func takeClaim(of number: UInt64, at now: Instant) {
-        guard let view = record.view, number == view.number &+ 1, view.tieMark != nil,
-            isConfirmed || settings.mutation == .claimUnconfirmed
-        else { return }
+        guard let view = record.view, number == view.number &+ 1, view.tieMark != nil, mayClaim else { return }
         claimed = number
         if mayDecideAlone { proposeAnew(at: now) }
     }

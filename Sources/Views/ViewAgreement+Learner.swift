@@ -69,6 +69,7 @@ extension ViewAgreement {
         if view.member(myself.id) != nil {
             setConfirmed(into: &effects)
             endColdStart(at: now, into: &effects)
+            proposeIfWished(at: now)
         } else if isNewest, isMajority(confirmations) {
             confirmByAnswers(at: now, into: &effects)
         }
@@ -79,8 +80,6 @@ extension ViewAgreement {
         let reply: ViewMessage
         if let view = record.view, message.isRequestAbout(olderThan: view.number) {
             reply = self.message(.decided(view), about: view.number)
-        } else if isDecidingAlone, settings.mutation != .confirmsWhileDeciding {
-            return  // It asks again, and will be told of the next view then.
         } else {
             let isRunning = isConfirmed && coldUntil == nil
             let asked = message.sender.id.generation
@@ -147,7 +146,7 @@ extension ViewAgreement {
     private mutating func confirmByAnswers(at now: Instant, into effects: inout [Effect]) {
         guard !isConfirmed else { return }
         setConfirmed(into: &effects)
-        guard !hasMetRunning else { return }
+        guard !hasMetRunning else { return proposeIfWished(at: now) }
         coldUntil = now + settings.coldStart
         endColdStartIfAllAreThere(at: now, into: &effects)
     }
@@ -166,7 +165,11 @@ extension ViewAgreement {
         guard coldUntil != nil else { return }
         coldUntil = nil
         effects.append(.warm)
-        if desired != nil, isVoter, attempt == nil { proposeAt = now + settings.step * rank }
+        proposeIfWished(at: now)
+    }
+
+    private mutating func proposeIfWished(at now: Instant) {
+        if desired != nil, isVoter, attempt == nil, proposeAt == nil { proposeAt = now + settings.step * rank }
     }
 
     private mutating func setConfirmed(into effects: inout [Effect]) {

@@ -29,7 +29,7 @@ extension ViewAgreement {
         let isForced = view.isForced(after: current)
         let isNew = isForced != (desired?.isForced(after: current) ?? false)
         desired = view
-        guard isVoter, coldUntil == nil else { return }
+        guard isVoter, mayPropose else { return }
         if isNew, isForced { return proposeAnew(at: now) }
         guard attempt == nil else { return }
         let turn = now + settings.step * rank
@@ -38,7 +38,7 @@ extension ViewAgreement {
 
     /// What a ballot waits for has changed: the one under way is given up, another begins at once.
     mutating func proposeAnew(at now: Instant) {
-        guard isVoter, desired != nil || record.accepted != nil else { return }
+        guard isVoter, mayPropose else { return }
         attempt = nil
         failures = 0
         proposeAt = now + settings.step * rank
@@ -90,6 +90,8 @@ extension ViewAgreement {
         self.attempt = attempt
         guard isQuorum(attempt.votes, of: attempt) else { return }
 
+        // The missing are back: what is decided with them is not forced.
+        if attempt.isForced, isMajority(attempt.votes) { return abandonBallot(at: now) }
         // What may have been chosen in a lower ballot has to be proposed again.
         if settings.mutation == .aloneIgnoresAccepted, !isMajority(attempt.votes) { best = nil }
         guard let view = best?.view ?? desired, attempt.isForced == view.isForced(after: current) || best != nil else {

@@ -155,8 +155,6 @@ public struct ViewAgreement: Sendable {
         case staleProof
         /// The own vote before going on alone is ignored.
         case aloneIgnoresAccepted
-        /// A restarted peer is told that there is no later view by one that is deciding it alone.
-        case confirmsWhileDeciding
         /// A minority of survivors forces a view without proof about the others.
         case forceWithoutProof
         /// A process that starts does not wait for a majority.

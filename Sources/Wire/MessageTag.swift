@@ -7,7 +7,7 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case copy = 2
     /// `OfferRequest`; a bool: it was adopted.
     case offer = 3
-    /// The victim's load, then `Assignment`s; empty.
+    /// The victim's load, the number of its view, then `Assignment`s; empty.
     case grant = 4
     /// `AttemptID`s; those held, those not.
     case holds = 5
@@ -25,6 +25,8 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case positions = 11
     /// `MemberRecord`s both ways.
     case pushPull = 12
+    /// `PermitRequest`; `PermitReply`.
+    case permit = 13
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.

@@ -1,3 +1,5 @@
+import Journal
+import Node
 import Primitives
 import Testing
 
@@ -82,11 +84,36 @@ struct NodeSettingsTests {
         #expect(settings.maxQueued == 7)
     }
 
-    @Test func neverIsTheOneSyncModeThatIsThere() throws {
-        #expect(problems(flags: [.sync: "never"]).isEmpty)
-        #expect(problems(flags: [.sync: "always"]).first?.contains("no journal is written") == true)
-        #expect(problems(flags: [.sync: "interval"]).first?.contains("no journal is written") == true)
-        #expect(problems(flags: [.sync: "often"]).first?.contains("always, interval, never") == true)
+    @Test(arguments: [
+        ("always", SyncPolicy.always), ("never", .never), ("interval", .interval(.milliseconds(100))),
+        ("interval:250ms", .interval(.milliseconds(250))), ("interval:1ms", .interval(.milliseconds(1))),
+        ("interval:60s", .interval(.seconds(60))),
+    ])
+    func syncIsOneOfThree(text: String, policy: SyncPolicy) throws {
+        #expect(try settings(flags: [.sync: text]).sync == policy)
+        #expect(SyncPolicy(setting: policy.setting) == policy, "what is shown can be said")
+    }
+
+    @Test(arguments: [
+        "interval:0ms", "interval:61s", "interval:", "interval:5", "interval:-5ms", "interval:1.5s", "Always", "",
+    ])
+    func anotherSyncIsRefused(text: String) {
+        #expect(problems(flags: [.sync: text]).first?.contains("one of always, interval, never") == true)
+    }
+
+    @Test(arguments: [
+        (NodeSetting.sync, "allways", "`always`"), (.sync, "intervall", "`interval`"), (.onSplit, "stopp", "`stop`"),
+        (.onSplit, "surive", "`survive`"), (.logLevel, "wraning", "`warning`"),
+    ])
+    func aWordThatIsNearlyRightIsToldTheRightOne(setting: NodeSetting, text: String, hint: String) {
+        #expect(problems(flags: [setting: text]).first?.hasSuffix("; did you mean \(hint)?") == true)
+    }
+
+    @Test func whatHasToBeSafeIsSafeByDefault() throws {
+        let settings = try settings()
+        #expect(settings.sync == .always)
+        #expect(settings.copies == 2)
+        #expect(settings.onSplit == .survive)
     }
 
     @Test(arguments: [
@@ -107,7 +134,9 @@ struct NodeSettingsTests {
         (.slots, "1025", "1 to 1024"),
         (.slots, "four", "1 to 1024"),
         (.maxQueued, "0", "1 to 100000000"),
-        (.onSplit, "survive", "not available yet"),
+        (.onSplit, "maybe", "one of survive, stop"),
+        (.copies, "0", "1 to 5"),
+        (.copies, "6", "1 to 5"),
         (.queues, "a,b", "not available yet"),
         (.logLevel, "loud", "one of trace, debug, info"),
         (.http, "127.0.0.1:9000", "two listeners need two ports"),
@@ -158,9 +187,9 @@ struct NodeSettingsTests {
     @Test func whatIsShownSaysTheSameAgain() throws {
         let first = try settings(flags: [
             .name: "a", .http: "10.0.0.1:80", .peer: "0.0.0.0:9", .advertise: "10.0.0.1", .registry: "redis://r:1/2",
-            .seeds: "x:1,y:2", .slots: "3", .logLevel: "debug",
+            .seeds: "x:1,y:2", .slots: "3", .logLevel: "debug", .sync: "interval:20ms", .onSplit: "stop", .copies: "3",
         ])
-        let unavailable: Set<NodeSetting> = [.queues, .onSplit]
+        let unavailable: Set<NodeSetting> = [.queues]
         let said = first.shown.filter { $0.value != "-" && !unavailable.contains($0.setting) }
         let flags = Dictionary(uniqueKeysWithValues: said.map { ($0.setting, $0.value) })
         #expect(try settings(flags: flags, processors: 1) == first)

@@ -10,7 +10,8 @@ struct StatusReportTests {
 
     private func document(
         status: String = "healthy", states: [String] = ["alive", "alive", "alive"], names: String = "node",
-        warnings: [String] = [], lost: String = "0"
+        warnings: [String] = [], lost: String = "0", losses: String = "", syncs: [String] = ["always"],
+        fullDisk: Bool = false, unready: Bool = false
     ) throws -> ClusterDocument {
         let members = states.enumerated().map { index, state in
             #"""
@@ -21,7 +22,10 @@ struct StatusReportTests {
                       "draining": false},
              "completed": \#(state == "alive" ? "1234567890123" : "null"), "failed": 1, "duplicates_discarded": 0,
              "stolen": 1201000, "view": {"number": 7, "digest": "0011223344556677"}, "voter": true,
-             "data_age_seconds": 0.1, "registry": {"connected": true, "unwritten_results": 0}}
+             "data_age_seconds": 0.1, "registry": {"connected": true, "unwritten_results": 0},
+             "disk": {"journal_bytes": 123456789, "full": \#(fullDisk), "sync": "\#(syncs[index % syncs.count])",
+                      "last_sync_age_seconds": 3.2, "worst_sync_seconds": 0.0123},
+             "may_start": \#(!unready), "reaches_majority": true, "unready": \#(unready ? "\"it waits\"" : "null")}
             """#
         }
         let warnings = warnings.map { #""\#($0)""# }.joined(separator: ",")
@@ -29,13 +33,16 @@ struct StatusReportTests {
             {"status": "\#(status)", "name": "local", "id": "4f2a91c3000000000000000000000000", "answered_by": "node-1",
              "view": {"number": 7, "digest": "0011223344556677", "agree": true, "voters": ["node-1"], "copies": 2},
              "members": [\#(members.joined(separator: ","))], "ledgers": [], "takeovers": [], "recovered": 24,
-             "lost": \#(lost), "losses": [], "warnings": [\#(warnings)]}
+             "lost": \#(lost), "losses": [\#(losses)], "warnings": [\#(warnings)]}
             """#
         return try JSONDecoder().decode(ClusterDocument.self, from: Data(text.utf8))
     }
 
-    private func lines(_ report: StatusReport, isWide: Bool = false, isColoured: Bool = false) -> [String] {
-        report.lines(isWide: isWide, terminal: Terminal(isColoured: isColoured, isInteractive: false))
+    private func lines(
+        _ report: StatusReport, isWide: Bool = false, isColoured: Bool = false, columns: Int? = nil
+    ) -> [String] {
+        report.lines(
+            isWide: isWide, terminal: Terminal(isColoured: isColoured, isInteractive: false, columns: columns))
     }
 
     private func endedNode() throws -> ClusterState.Node {
@@ -70,16 +77,64 @@ struct StatusReportTests {
         #expect(lines[1].hasSuffix("lost unknown"))
     }
 
-    @Test(arguments: ["node", "a-name-that-is-rather-long-for-a-node-of-such-a-cluster"])
-    func everyLineFitsEightyColumns(names: String) throws {
+    @Test(
+        arguments: ["node", "a-name-that-is-rather-long-for-a-node-of-such-a-cluster"],
+        [(columns: Int?.none, limit: 100), (80, 80), (250, 100)])
+    func everyLineFits(names: String, width: (columns: Int?, limit: Int)) throws {
         let warning = String(repeating: "something needs attention ", count: 8)
         let document = try document(
-            status: "degraded", states: ["alive", "dead", "suspect"], names: names, warnings: [warning])
-        for line in lines(StatusReport(cluster: document, local: nil, now: Self.now)) {
-            #expect(line.count <= 80, "\(line)")
-        }
-        let wide = lines(StatusReport(cluster: document, local: nil, now: Self.now), isWide: true)
-        #expect(wide.contains { $0.contains("\(names)-1") && $0.contains("127.0.0.1:8000") })
+            status: "degraded", states: ["alive", "dead", "suspect"], names: names, warnings: [warning], lost: "null",
+            losses: #"{"ledger": 3, "primary": "\#(names)-3", "view": 1500009, "tasks": null}"#,
+            syncs: ["always", "interval:100ms", "never"])
+        let lines = lines(StatusReport(cluster: document, local: nil, now: Self.now), columns: width.columns)
+        for line in lines { #expect(line.count <= width.limit, "\(line)") }
+        let wide = self.lines(StatusReport(cluster: document, local: nil, now: Self.now), isWide: true)
+        #expect(wide.contains { $0.contains("\(names)-1") && $0.contains("127.0.0.1:8000") && $0.contains("12.3 ms") })
+    }
+
+    @Test func theDiskIsTold() throws {
+        let lines = lines(StatusReport(cluster: try document(), local: nil, now: Self.now))
+        #expect(lines[2] == "copies of each task: 2, on disk (sync always); results: in Redis")
+        #expect(lines.contains { $0.hasPrefix("node-1  alive") && $0.hasSuffix("123 MB") })
+        let mixed = try document(syncs: ["never", "always", "always"])
+        #expect(
+            self.lines(StatusReport(cluster: mixed, local: nil)).contains { $0.contains("always at 2, never at 1") })
+        let full = try document(fullDisk: true)
+        #expect(self.lines(StatusReport(cluster: full, local: nil)).contains { $0.hasSuffix(" full") })
+    }
+
+    @Test func aNodeThatWaitsIsNotCalledAlive() throws {
+        let lines = lines(StatusReport(cluster: try document(unready: true), local: nil, now: Self.now))
+        #expect(lines.contains { $0.hasPrefix("node-1  waiting") })
+    }
+
+    @Test func whoIsNotThereIsTold() throws {
+        let lines = lines(
+            StatusReport(cluster: try document(states: ["joining", "absent", "alive"]), local: nil, now: Self.now))
+        #expect(lines[0].contains("1 of 3 nodes alive"))
+        #expect(lines.contains { $0.hasPrefix("node-1  waiting") }, "a voter that is back, and not listed yet")
+        #expect(lines.contains { $0.hasPrefix("node-2  absent") })
+    }
+
+    @Test func lossesAreToldByTheirOwner() throws {
+        let losses = """
+            {"ledger": 3, "primary": "node-3", "view": 9, "tasks": null},
+            {"ledger": 5, "primary": "node-3", "view": 12, "tasks": null},
+            {"ledger": 4, "primary": "node-2", "view": 9, "tasks": 7}
+            """
+        let lines = lines(StatusReport(cluster: try document(lost: "null", losses: losses), local: nil, now: Self.now))
+        #expect(lines[3] == "lost: 7 tasks of node-2: no disk with a copy was left (given up: L4 in view 9)")
+        #expect(
+            lines[4] == "lost: tasks of node-3: no disk with a copy was left (given up: L3 in view 9, L5 in view 12)")
+    }
+
+    @Test(arguments: [
+        (UInt64(0), "0 B"), (999, "999 B"), (1000, "1.0 kB"), (9949, "9.9 kB"), (9950, "10 kB"), (999_499, "999 kB"),
+        (999_500, "1.0 MB"), (123_456_789, "123 MB"), (1_200_000_000, "1.2 GB"), (5_000_000_000_000, "5.0 TB"),
+        (5_000_000_000_000_000, "5000 TB"),
+    ])
+    func bytesStayShort(count: UInt64, text: String) {
+        #expect(bytesText(count) == text)
     }
 
     @Test func coloursOnlyWhereTheyAreWanted() throws {

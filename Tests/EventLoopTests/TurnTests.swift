@@ -55,7 +55,58 @@ struct TurnTests {
             }
             let values = try await record.wait { $0.contains("datagram") && $0.contains("pause") }
             #expect(values.firstIndex(of: "pause") ?? .max < values.firstIndex(of: "datagram") ?? .max)
-            // Jobs that were in the same batch as the pause ran with it; a new one comes after the report.
+        }
+    }
+
+    /// The process is stopped in the middle of a batch of jobs: none of the jobs after it runs unaware.
+    @Test func aPauseInTheMiddleOfABatchIsReportedBeforeTheNextJob() async throws {
+        try await withLoop { loop in
+            let record = Record<String>()
+            loop.execute {
+                loop.observePauses(longerThan: .milliseconds(150)) { _ in record.append("pause") }
+                loop.execute { record.append("before") }
+                loop.execute { usleep(250_000) }
+                for _ in 0..<3 { loop.execute { record.append("after") } }
+            }
+            let values = try await record.wait { $0.count(where: { $0 == "after" }) == 3 }
+            #expect(values == ["before", "pause", "after", "after", "after"])
+        }
+    }
+
+    /// Timers run first in a turn of libuv's loop, before anything that waits for I/O.
+    @Test func aPauseIsReportedBeforeATimerThatFellDueInIt() async throws {
+        try await withLoop { loop in
+            let record = Record<String>()
+            loop.execute {
+                loop.observePauses(longerThan: .milliseconds(150)) { _ in record.append("pause") }
+                for delay in [20, 30, 40] {
+                    _ = loop.schedule(after: .milliseconds(delay)) {
+                        record.append("timer")
+                        if delay == 20 { usleep(250_000) }
+                    }
+                }
+            }
+            let values = try await record.wait { $0.count(where: { $0 == "timer" }) == 3 }
+            #expect(values == ["timer", "pause", "timer", "timer"])
+        }
+    }
+
+    /// Each pause once, however many looks at the clock follow.
+    @Test func aPauseIsReportedOnce() async throws {
+        try await withLoop { loop in
+            let record = Record<String>()
+            loop.execute {
+                loop.observePauses(longerThan: .milliseconds(150)) { gap in
+                    #expect(gap >= .milliseconds(200) && gap < .seconds(10))
+                    record.append("pause")
+                }
+                loop.execute { usleep(200_000) }
+                loop.execute {}
+                loop.execute { usleep(200_000) }
+                loop.execute { _ = loop.schedule(after: .milliseconds(50)) { record.append("over") } }
+            }
+            let values = try await record.wait { $0.contains("over") }
+            #expect(values == ["pause", "pause", "over"])
         }
     }
 

@@ -89,6 +89,23 @@ private let lines: HTTPFields = [.contentType: "application/x-ndjson"]
         #expect(problem.errors.count == APILimits.reportedBatchErrors)
     }
 
+    @Test(arguments: [
+        (SubmissionRefusal.full(retryAfter: 7), 503, "7" as String?), (.unavailable("no majority"), 503, "1"),
+        (.diskFull([FullDisk(node: Samples.node(1), folder: "/var/a")]), 507, nil),
+        (.unconfirmed(Samples.id), 504, nil),
+    ])
+    func whatTheClusterRefusesIsToldOfEachTask(
+        refusal: SubmissionRefusal, status: Int, retryAfter: String?
+    ) async throws {
+        api.service.update { $0.refusal = refusal }
+        let answer = try await api.submit(#"[{"task_type":"a"},{"task_type":"b"}]"#, to: "/api/tasks/batch")
+        #expect(answer.status == 207)
+        #expect(answer.headers[.retryAfter] == retryAfter)
+        let results = try answer.decoded(as: BatchDocument.self).results
+        let statuses = results.map { if case .rejected(let problem) = $0 { problem.status } else { 0 } }
+        #expect(statuses == [status, status])
+    }
+
     @Test func theWeakestDurabilityIsTold() async throws {
         api.service.update { $0.durability = .degraded }
         let answer = try await api.submit(#"[{"task_type":"a"}]"#, to: "/api/tasks/batch")

@@ -19,6 +19,8 @@ final class FakeService: ClusterService {
         var report = Samples.cluster
         var isLive = true
         var unreadiness: String?
+        var recovery: RecoveryReport? = Samples.recovery
+        var recoveryOutcome = RecoveryOutcome.forced(viewNumber: 1_500_000, Samples.recovery)
         var drains: [Bool] = []
         var waiters: [TaskID: [Int: CheckedContinuation<Void, Never>]] = [:]
         var waits = 0
@@ -103,5 +105,7 @@ final class FakeService: ClusterService {
     func health() async -> NodeHealth { Samples.health }
     func isLive() async -> Bool { update { $0.isLive } }
     func unreadiness() async -> String? { update { $0.unreadiness } }
+    func recovery() async -> RecoveryReport? { update { $0.recovery } }
+    func recover() async -> RecoveryOutcome { update { $0.recoveryOutcome } }
     func drain(leave: Bool) async { update { $0.drains.append(leave) } }
 }

@@ -1,5 +1,6 @@
 import APIModel
 import HTTPTypes
+import Service
 import Testing
 
 @testable import HTTPAPI
@@ -26,6 +27,37 @@ import Testing
         }
         #expect(try await api(.get, "/livez").problem().status == 503)
         #expect(try await api(.get, "/readyz").problem().detail == "it drains")
+    }
+
+    @Test func recoveryIsToldAndDone() async throws {
+        let told = try await api(.get, "/api/cluster/recovery").decoded(as: RecoveryDocument.self)
+        #expect(told == RecoveryDocument(Samples.recovery))
+        #expect(told.missingVoters.map(\.hasOtherDisk) == [false, true])
+        #expect(told.lostLedgers.map(\.founder) == ["node-3"])
+        #expect(told.forcedView == nil)
+        let done = try await api(.post, "/api/cluster/recover").decoded(as: RecoveryDocument.self)
+        #expect(done == RecoveryDocument(Samples.recovery, forcedView: 1_500_000))
+    }
+
+    @Test(arguments: [
+        (RecoveryOutcome.refused("2 of 3 voters are there"), 409, nil as String?), (.unavailable("not yet"), 503, "1"),
+    ])
+    func aRecoveryThatIsNotDoneSaysWhy(outcome: RecoveryOutcome, status: Int, retryAfter: String?) async throws {
+        api.service.update { $0.recoveryOutcome = outcome }
+        let answer = try await api(.post, "/api/cluster/recover")
+        #expect(answer.status == status)
+        #expect(answer.headers[.retryAfter] == retryAfter)
+        switch outcome {
+        case .refused(let reason), .unavailable(let reason): #expect(try answer.problem().detail == reason)
+        case .forced: break
+        }
+    }
+
+    @Test func aNodeWithoutAClusterHasNothingToRecover() async throws {
+        api.service.update { $0.recovery = nil }
+        let answer = try await api(.get, "/api/cluster/recovery")
+        #expect(answer.status == 503)
+        #expect(try answer.problem().detail.contains("knows of no cluster"))
     }
 
     @Test(arguments: [("drain", false), ("leave", true)])

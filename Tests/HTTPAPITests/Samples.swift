@@ -54,7 +54,11 @@ enum Samples {
                 gossip: address, peer: address, http: address, disk: StoreID(1), store: StoreID(2), slots: 4),
             load: LoadDigest(ready: 1, open: 2, headPriority: 8, isDraining: false, freeSlots: 3, oldestAge: 15),
             busySlots: 1, completed: 2, failed: 3, duplicatesDiscarded: 4, stolen: 5, viewNumber: 6, viewDigest: .max,
-            isVoter: true, dataAge: .milliseconds(20), isRegistryConnected: true, unwrittenResults: 7)
+            isVoter: true, dataAge: .milliseconds(20), isRegistryConnected: true, unwrittenResults: 7,
+            disk: ClusterReport.Disk(
+                journalBytes: 123_456_789, isFull: true, sync: "interval:100ms", sinceSync: .milliseconds(1500),
+                worstSync: .microseconds(2345)),
+            mayStart: false, reachesMajority: true, unreadiness: "it waits")
     }
 
     static let cluster = ClusterReport(
@@ -63,11 +67,23 @@ enum Samples {
         voters: [node(1), node(2)], copies: 2, members: [member(1), member(2, .left)],
         ledgers: [
             .init(
-                id: LedgerID(1), term: Term(2), primary: node(1), backups: [node(2)], isAvailable: true,
-                isFullyReplicated: true, openTasks: 4)
+                id: LedgerID(1), term: Term(2), primary: node(1), backups: [node(2)], founder: node(1),
+                isAvailable: true, isFullyReplicated: true, openTasks: 4)
         ],
         takeovers: [
             .init(ledger: LedgerID(1), term: Term(2), from: node(2), to: node(1), at: time, recovered: 10),
             .init(ledger: LedgerID(3), term: Term(2), from: node(2), to: node(1), at: time, recovered: 5),
         ], losses: [.init(ledger: LedgerID(4), primary: node(3), view: 7, tasks: 2)], warnings: [])
+
+    static let recovery = RecoveryReport(
+        answeredBy: node(1), viewNumber: 6, voters: 3, majority: 2,
+        missingVoters: [
+            .init(name: node(2), hasOtherDisk: false), .init(name: node(3), hasOtherDisk: true),
+        ],
+        lostLedgers: [
+            .init(id: LedgerID(3), founder: node(3), primary: node(3), replicas: [node(3), node(2)], living: [])
+        ],
+        keptLedgers: [
+            .init(id: LedgerID(1), founder: node(1), primary: node(1), replicas: [node(1), node(2)], living: [node(1)])
+        ], isNeeded: true)
 }

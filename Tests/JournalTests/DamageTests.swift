@@ -35,8 +35,8 @@ struct DamageTests {
         }
     }
 
-    /// Every bit of the journal: in what is named it is refused with the place, in the last group it is cut and reported.
-    /// What is found is never another record, and never less than all but the last group.
+    /// Every bit of the journal: in what is named it is refused with the place, in the last group it is cut and
+    /// reported. What is found is never another record, and never less than all but the last group.
     @Test(arguments: [true, false]) func everyFlippedBitIsDetected(closed: Bool) throws {
         let (volume, numbered) = try journal(closed: closed)
         #expect((3500...6000).contains(bytes(volume)))
@@ -131,6 +131,58 @@ struct DamageTests {
         content[last.range.lowerBound - 1] ^= 1
         volume.set(last.file, content)
         #expect(throws: JournalRefusal.self) { try Found(volume) }
+    }
+
+    /// Two groups in the first segment, and one, which nothing names, in the second.
+    private func twoSegments() throws -> MemoryVolume {
+        let scheduler = VirtualScheduler()
+        let volume = MemoryVolume(scheduler)
+        let journal = Journal(
+            try Found(volume).journal, on: volume, scheduler: scheduler,
+            settings: JournalSettings(segmentBytes: 1024), observe: { _ in })
+        for _ in 0..<3 {
+            #expect(journal.append([UInt8](repeating: 1, count: 300)))
+            scheduler.settle()
+        }
+        return volume
+    }
+
+    /// Neither the last group of a segment nor the only one of the next, which would name it, is intact.
+    @Test func damageBeforeASegmentThatHasBegunIsRefusedThoughNothingNamesIt() throws {
+        let volume = try twoSegments()
+        for (segment, offset) in [(UInt64(1), 128 + 364), (2, 128)] {
+            let file = SegmentName.of(segment)
+            var content = try #require(volume.contents[file])
+            for index in offset..<content.count { content[index] = 0 }
+            volume.set(file, content)
+        }
+        let refusal = #expect(throws: JournalRefusal.self) {
+            try Journal.recover(volume, identity: owner, item: { _ in })
+        }
+        guard case .damaged("journal-0000000000000001", 492, _) = refusal else {
+            Issue.record("\(refusal as Any)")
+            return
+        }
+    }
+
+    /// The header was synced before the group came: its damage is no torn write, although nothing names the group.
+    @Test func aDamagedHeaderBeforeAGroupIsRefused() throws {
+        let volume = try twoSegments()
+        let file = SegmentName.of(2)
+        let content = try #require(volume.contents[file])
+        for bit in 0..<SegmentHeader.bytes * 8 {
+            var flipped = content
+            flipped[bit / 8] ^= 1 << UInt8(bit % 8)
+            volume.set(file, flipped)
+            let refusal = #expect(throws: JournalRefusal.self) {
+                try Journal.recover(volume, identity: owner, item: { _ in })
+            }
+            guard case .damaged(file, 0, _) = refusal else {
+                Issue.record("bit \(bit): \(refusal as Any)")
+                continue
+            }
+        }
+        #expect(volume.contents[file]?.count == content.count)
     }
 
     @Test func aMissingSegmentIsRefused() throws {

@@ -27,7 +27,8 @@ func withLoop<Value>(_ body: (EventLoop) async throws -> Value) async throws -> 
 
 extension EventLoop {
     /// Runs `body` on the loop and waits for what it hands to its argument, once.
-    func wait<Value: Sendable>(_ body: @escaping @Sendable (@escaping @Sendable (Value) -> Void) -> Void) async -> Value {
+    func wait<Value: Sendable>(_ body: @escaping @Sendable (@escaping @Sendable (Value) -> Void) -> Void) async -> Value
+    {
         await withCheckedContinuation { continuation in
             execute { body { continuation.resume(returning: $0) } }
         }

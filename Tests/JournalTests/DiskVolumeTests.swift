@@ -15,7 +15,9 @@ struct DiskVolumeTests {
             #expect(try volume.list() == ["a"])
             #expect(try volume.read("a", upTo: 4) == [1, 2, 3, 4])
             #expect(try volume.read("b", upTo: 4) == nil)
-            try volume.performNow([.truncate("a", to: 2), .append("a", [5]), .sync("a"), .rename("a", to: "b"), .syncFolder])
+            try volume.performNow([
+                .truncate("a", to: 2), .append("a", [5]), .sync("a"), .rename("a", to: "b"), .syncFolder,
+            ])
             #expect(try volume.read("b", upTo: 10) == [1, 2, 5])
             try volume.performNow([.append("b", [6]), .remove("b")])
             #expect(try volume.list() == [])
@@ -59,7 +61,9 @@ struct DiskVolumeTests {
     @Test func filesAreClosedWhenAProgramIsStartedAndFewStayOpen() async throws {
         try await withFolder { folder in
             let volume = DiskVolume(folder)
-            for number in 0..<10 { try volume.performNow([.create("\(number)", reserving: 0), .append("\(number)", [1])]) }
+            for number in 0..<10 {
+                try volume.performNow([.create("\(number)", reserving: 0), .append("\(number)", [1])])
+            }
             var found = 0
             for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
                 // Others close theirs meanwhile.
@@ -99,10 +103,12 @@ struct DiskVolumeTests {
                         return Glibc.write(descriptor, bytes, min(part, length))
                     }
                     calls.sync = { descriptor in
-                        guard count.withLock({ count in
-                            count += 1
-                            return count % 2 == 0
-                        }) else { return fdatasync(descriptor) }
+                        guard
+                            count.withLock({ count in
+                                count += 1
+                                return count % 2 == 0
+                            })
+                        else { return fdatasync(descriptor) }
                         errno = EINTR
                         return -1
                     }
@@ -169,7 +175,9 @@ struct DiskVolumeTests {
             }
             calls.room = { _ in 16 + (256 << 10) }
             let volume = DiskVolume(folder, on: nil, calls: calls)
-            let error = #expect(throws: SystemError.self) { try volume.performNow([.create("f", reserving: 256 << 10)]) }
+            let error = #expect(throws: SystemError.self) {
+                try volume.performNow([.create("f", reserving: 256 << 10)])
+            }
             #expect(error?.code == ENOSPC)
             #expect(try volume.list() == [])
             calls.reserve = { DurableFile.reserve($0, for: $1) }
@@ -206,7 +214,9 @@ struct DiskVolumeTests {
                 #expect(failure.index == 1 && failure.error.code == ENOENT)
                 let content = try volume.read("f", upTo: 100)
                 #expect(content == Array(1...51))
-                let replaced: Result<Void, SystemError> = await loop.wait { volume.replace("g", with: [1], completion: $0) }
+                let replaced: Result<Void, SystemError> = await loop.wait {
+                    volume.replace("g", with: [1], completion: $0)
+                }
                 #expect(throws: Never.self) { try replaced.get() }
                 let names = try volume.list()
                 #expect(names == ["f", "g"])
@@ -223,7 +233,11 @@ struct DiskVolumeTests {
                     for _ in 0..<Limits.volumeCalls + 2 {
                         volume.perform([]) { result in
                             let count = codes.withLock { codes in
-                                if case .failure(let failure) = result { codes.append(failure.error.code) } else { codes.append(0) }
+                                if case .failure(let failure) = result {
+                                    codes.append(failure.error.code)
+                                } else {
+                                    codes.append(0)
+                                }
                                 return codes.count
                             }
                             if count == Limits.volumeCalls + 2 { done(count) }

@@ -22,9 +22,10 @@ struct FormatTests {
         "41505347" + "58b74498" + "00000000" + "00000000" + "00000002" + "00000000" + "0000000000000007"
         + "00000000000000c8" + "00060a24181e4002" + "0000000000000003"
 
-    @Test(arguments: [
-        ("", 0), ("123456789", 0xE306_9283), ("a", 0xC1D0_4330), ("abc", 0x364B_3FB7),
-    ] as [(String, UInt32)])
+    @Test(
+        arguments: [
+            ("", 0), ("123456789", 0xE306_9283), ("a", 0xC1D0_4330), ("abc", 0x364B_3FB7),
+        ] as [(String, UInt32)])
     func checksumsOfTexts(_ text: String, _ expected: UInt32) {
         #expect(Array(text.utf8).withUnsafeBytes { CRC32C.of($0) } == expected)
     }
@@ -114,7 +115,8 @@ struct FormatTests {
         #expect(hexadecimal(group.bytes) == Self.mark)
     }
 
-    /// Checksums that are right over contents that are not can only come from a fault of the program: never a torn tail.
+    /// Checksums that are right over contents that are not can only come from a fault of the program: never a torn
+    /// tail.
     @Test func contentsThatContradictTheirChecksumsAreNoTornWrite() {
         let place = GroupCodec.Place(store: owner.store, segment: 1)
         func flaw(count: Int, durable: JournalPosition, spoil: Bool = false) -> GroupCodec.Flaw? {
@@ -122,7 +124,8 @@ struct FormatTests {
             GroupCodec.appendRecord([1, 2, 3], to: &bytes)
             if spoil { bytes[bytes.count - 1] ^= 1 }
             GroupCodec.seal(
-                &bytes, kind: .records, count: count, durable: durable, writtenAt: 0, snapshot: 0, place: place, offset: 0)
+                &bytes, kind: .records, count: count, durable: durable, writtenAt: 0, snapshot: 0, place: place,
+                offset: 0)
             return bytes.withUnsafeBytes { file in
                 do throws(GroupCodec.Flaw) {
                     let header = try GroupCodec.group(file, at: 0, place: place)
@@ -138,7 +141,8 @@ struct FormatTests {
         #expect(flaw(count: 1, durable: begin) == nil)
         for flaw in [
             flaw(count: 0, durable: begin), flaw(count: 2, durable: begin),
-            flaw(count: 1, durable: begin, spoil: true), flaw(count: 1, durable: JournalPosition(segment: 1, offset: 1)),
+            flaw(count: 1, durable: begin, spoil: true),
+            flaw(count: 1, durable: JournalPosition(segment: 1, offset: 1)),
         ] {
             #expect(flaw?.isTearable == false)
         }
@@ -151,7 +155,8 @@ struct FormatTests {
         #expect(names.map(SegmentName.number) == numbers)
         #expect(names[4] == "journal-0000000000000010")
         for other in [
-            "journal-", "journal-1", "journal-000000000000000A", "journal-+000000000000001", "journal-00000000000000001",
+            "journal-", "journal-1", "journal-000000000000000A", "journal-+000000000000001",
+            "journal-00000000000000001",
             "journal-0000000000000001.new", "lock", "",
         ] {
             #expect(SegmentName.number(other) == nil, "\(other)")

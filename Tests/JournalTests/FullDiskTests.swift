@@ -92,6 +92,40 @@ struct FullDiskTests {
         #expect(!second.journal.isFull)
     }
 
+    /// With another segment reserved a group that did not fit goes there at once.
+    @Test func aPreparedSegmentIsUsedWithoutWaiting() throws {
+        let bench = try Bench(segmentBytes: 2048)
+        bench.append(bytes: 1000)
+        bench.scheduler.settle()
+        #expect(bench.journal.status.segments == 1 && bench.journal.roomLeft > 2048)
+        bench.volume.faults[bench.volume.log.count] = .error(ENOSPC, keeping: 30)
+        bench.append(bytes: 10)
+        let start = bench.volume.log.count
+        bench.scheduler.settle()
+        #expect(bench.told == [true, true])
+        #expect(bench.operations(from: start) == "ATSAS")
+        #expect(bench.journal.status.segments == 2)
+        #expect(bench.isFullEvents == [true, false])
+    }
+
+    /// What a cut segment had reserved is gone: the next one is prepared now.
+    @Test func aCutSegmentHasNoRoomReserved() throws {
+        let bench = try Bench(segmentBytes: 8192)
+        bench.append(bytes: 100)
+        bench.scheduler.settle()
+        #expect(bench.journal.roomLeft > 7000)
+        bench.volume.faults[bench.volume.log.count] = .error(ENOSPC, keeping: 30)
+        bench.volume.policy = { _, operation in if case .create = operation { ENOSPC } else { nil } }
+        bench.append(bytes: 10)
+        bench.scheduler.advance(.seconds(5))
+        #expect(bench.told == [true, true])
+        #expect(bench.journal.roomLeft == 0 && bench.journal.isFull)
+        bench.volume.policy = { _, _ in nil }
+        bench.scheduler.advance(.seconds(1))
+        #expect(bench.journal.roomLeft > 7000 && !bench.journal.isFull)
+        #expect(bench.isFullEvents == [true, false])
+    }
+
     /// A small snapshot makes room by itself, in what is reserved.
     @Test func aSnapshotMakesRoom() throws {
         let bench = try Bench(segmentBytes: 8192, capacity: 3 * 8192 + 200)

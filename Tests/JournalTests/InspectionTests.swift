@@ -25,8 +25,10 @@ struct InspectionTests {
                 Journal of node-1, store 0123456789abcdef
 
                 segment                   bytes  groups  records  in records  first written             last written
-                journal-0000000000000001    856       2        2         600  2023-11-14T22:13:21.000Z  2023-11-14T22:13:21.000Z
-                journal-0000000000000002    548       2        1         300  2023-11-14T22:13:21.000Z  2023-11-14T22:13:21.000Z
+                journal-0000000000000001    856       2        2         600  2023-11-14T22:13:21.000Z  \
+                2023-11-14T22:13:21.000Z
+                journal-0000000000000002    548       2        1         300  2023-11-14T22:13:21.000Z  \
+                2023-11-14T22:13:21.000Z
 
                 No complete snapshot: the records begin with the first one ever
                 Known to have been durable: up to journal-0000000000000002 offset 492
@@ -51,7 +53,9 @@ struct InspectionTests {
         let torn = try JournalInspection(bench.volume)
         #expect(torn.tornTail == JournalCut(file: file, offset: 128 + 2 * size, bytes: size - 10))
         #expect(torn.refusal == nil)
-        #expect(torn.text.contains("A start cuts a torn tail: \(file) ends in \(size - 10) bytes, from offset \(128 + 2 * size)"))
+        #expect(
+            torn.text.contains(
+                "A start cuts a torn tail: \(file) ends in \(size - 10) bytes, from offset \(128 + 2 * size)"))
 
         var damaged = content
         damaged[128 + size + 80] ^= 1
@@ -72,7 +76,8 @@ struct InspectionTests {
         #expect(bench.volume.log.count == operations, "an inspection changes nothing")
     }
 
-    /// The bytes of a record changed in memory before the group's checksum was taken: a start sees it, and so does this.
+    /// The bytes of a record changed in memory before the group's checksum was taken: a start sees it, and so does
+    /// this.
     @Test func aRecordThatWasSpoiledInMemoryIsRefused() throws {
         let bench = try Bench()
         var group = [UInt8](repeating: 0, count: GroupCodec.headerBytes)

@@ -254,9 +254,10 @@ struct JournalTests {
         #expect(bench.told.count == 4)
         let disk = bench.volume.survivor(.synced, bench.scheduler)
         let inspection = try JournalInspection(disk)
-        #expect(inspection.segments[0].records == 1)
+        let segment = try #require(inspection.segments.first)
+        #expect(segment.records == 1)
         // Named is all that has records: what follows is one group without any.
-        #expect(inspection.lastNamed?.offset == inspection.segments[0].bytes - GroupCodec.headerBytes)
+        #expect(inspection.lastNamed?.offset == segment.bytes - GroupCodec.headerBytes)
     }
 
     @Test func closingWithoutRoomGivesUp() throws {

@@ -13,6 +13,8 @@ final class MemoryVolume: Volume, @unchecked Sendable {
         var synced: [UInt8] = []
         /// Room that it takes even if its content is shorter.
         var reserved = 0
+        /// What a failed sync was to write: the system takes it for written, and no later sync writes it.
+        var lost = 0..<0
         var taken: Int { max(reserved, content.count) }
     }
 
@@ -98,9 +100,11 @@ final class MemoryVolume: Volume, @unchecked Sendable {
         log.append(operation)
         if case .error(let code, let kept) = fault {
             if case .append(let name, let bytes) = operation { files[name]?.content += bytes.prefix(kept) }
+            if case .sync(let name) = operation { loseUnsynced(name) }
             throw SystemError(operation: "\(operation)", code: code)
         }
         if fault == nil, let code = policy(number, operation) {
+            if case .sync(let name) = operation { loseUnsynced(name) }
             throw SystemError(operation: "\(operation)", code: code)
         }
         try carryOut(operation)
@@ -108,6 +112,11 @@ final class MemoryVolume: Volume, @unchecked Sendable {
             isCrashed = true
             throw SystemError(operation: "\(operation)", code: ECANCELED)
         }
+    }
+
+    private func loseUnsynced(_ name: String) {
+        guard let file = files[name], file.content.count > file.synced.count else { return }
+        file.lost = (file.lost.isEmpty ? file.synced.count : file.lost.lowerBound)..<file.content.count
     }
 
     private func carryOut(_ operation: FileOperation) throws(SystemError) {
@@ -137,9 +146,11 @@ final class MemoryVolume: Volume, @unchecked Sendable {
             guard length <= file.content.count else { throw SystemError(operation: "\(operation)", code: EINVAL) }
             file.content.removeLast(file.content.count - length)
             file.reserved = 0
+            file.lost = min(file.lost.lowerBound, length)..<min(file.lost.upperBound, length)
         case .sync(let name):
             let file = try file(name)
             file.synced = file.content
+            for index in file.lost { file.synced[index] = 0 }
         case .rename(let name, let new):
             files[new] = try file(name)
             files[name] = nil
@@ -154,7 +165,7 @@ final class MemoryVolume: Volume, @unchecked Sendable {
 
     /// What the next process finds.
     enum Survival: Hashable {
-        /// All that was written: only the process ended.
+        /// All that was written, with what is synced and what is not: only the process ended.
         case everything
         /// What was synced.
         case synced
@@ -176,7 +187,21 @@ final class MemoryVolume: Volume, @unchecked Sendable {
             disk.files[name] = file
         }
         switch survival {
-        case .everything: for (name, file) in files { add(name, file.content, reserved: file.reserved) }
+        case .everything:
+            var copies: [ObjectIdentifier: File] = [:]
+            func copy(_ file: File) -> File {
+                if let copy = copies[ObjectIdentifier(file)] { return copy }
+                let copy = File()
+                copy.content = file.content
+                copy.synced = file.synced
+                copy.reserved = file.reserved
+                copy.lost = file.lost
+                copies[ObjectIdentifier(file)] = copy
+                return copy
+            }
+            disk.files = files.mapValues(copy)
+            disk.syncedFiles = syncedFiles.mapValues(copy)
+            return disk
         case .synced: for (name, file) in syncedFiles { add(name, file.synced, reserved: file.reserved) }
         case .prefix(let torn, let bytes):
             for (name, file) in files {
@@ -203,7 +228,8 @@ final class MemoryVolume: Volume, @unchecked Sendable {
         if common < file.synced.count { return Bool.random(using: &generator) ? file.synced : file.content }
         var content = Array(file.content.prefix(Int.random(in: common...file.content.count, using: &generator)))
         let block = [16, 64, 512].randomElement(using: &generator) ?? 16
-        for start in stride(from: common, to: content.count, by: block) where UInt8.random(in: 0..<4, using: &generator) == 0 {
+        for start in stride(from: common, to: content.count, by: block)
+        where UInt8.random(in: 0..<4, using: &generator) == 0 {
             for index in start..<min(start + block, content.count) { content[index] = 0 }
         }
         return content

@@ -61,14 +61,18 @@ struct SmallDiskTests {
                             if answered.withLock({ answered in
                                 defer { answered = true }
                                 return !answered
-                            }) { done(isDurable) }
+                            }) {
+                                done(isDurable)
+                            }
                         }
                         // Not durable soon: there is no room.
                         _ = loop.schedule(after: .milliseconds(300)) {
                             if answered.withLock({ answered in
                                 defer { answered = true }
                                 return !answered
-                            }) { done(false) }
+                            }) {
+                                done(false)
+                            }
                         }
                     }
                 }

@@ -16,8 +16,8 @@ struct Violation: Error, CustomStringConvertible {
     let description: String
 }
 
-/// The records of tests: numbered ones, which are the history, and the parts of a snapshot's state, which is how many of
-/// the numbered ones it stands for.
+/// The records of tests: numbered ones, which are the history, and the parts of a snapshot's state, which is how many
+/// of the numbered ones it stands for.
 enum Entry: Equatable {
     case numbered(Int)
     case state(through: Int, part: Int, of: Int)

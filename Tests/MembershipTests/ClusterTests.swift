@@ -76,6 +76,31 @@ import Testing
         #expect(taken < .milliseconds(1200))
     }
 
+    /// The others' datagrams come back: they confirm what the witness saw.
+    @Test(arguments: 0..<20) func oneWitnessIsConfirmedByUnreachablePortsWithinTenMilliseconds(_ seed: UInt64) throws {
+        for count in [3, 5, 9] {
+            var cluster = cluster(count, seed: seed)
+            cluster.reportsUnreachable = true
+            cluster.kill(0, witnesses: [1])
+            let taken = try #require(
+                time(&cluster, within: .seconds(1)) { world in
+                    (1..<count).allSatisfy { world.isExitProven(of: 0, at: $0) }
+                })
+            #expect(taken < .milliseconds(10))
+        }
+    }
+
+    @Test func withoutProofNoExitIsProven() {
+        var cluster = cluster(5)
+        cluster.reportsUnreachable = true
+        cluster.kill(4)
+        _ = cluster.run(for: .seconds(10))
+        for observer in 0..<4 {
+            #expect(cluster.state(of: 4, at: observer) == .dead)
+            #expect(!cluster.isExitProven(of: 4, at: observer))
+        }
+    }
+
     @Test func withTwoOfThreeKilledTheSurvivorKnowsAtOnce() {
         var cluster = cluster(3)
         cluster.kill(1, witnesses: [0, 2])

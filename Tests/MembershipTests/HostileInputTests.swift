@@ -86,9 +86,11 @@ import Testing
                 #expect(rig.machine.member(suspicion.subject.name)?.state == .suspect)
             }
             for record in rig.machine.members where record.state.isLiving { #expect(!record.isExitProven) }
-            #expect(rig.machine.livingOthers == rig.machine.members.filter { record in
-                record.state.isLiving && record.id.name != rig.machine.myself.name
-            })
+            #expect(
+                rig.machine.livingOthers
+                    == rig.machine.members.filter { record in
+                        record.state.isLiving && record.id.name != rig.machine.myself.name
+                    })
         }
         #expect(verdicts <= 1)
         #expect(rig.machine.members.count <= Self.names.count)

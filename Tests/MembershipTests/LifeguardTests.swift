@@ -62,6 +62,16 @@ import Testing
         #expect(pings.contains { $0.message.rumors.contains(suspect("b", by: "c")) } == hasLifeguard)
     }
 
+    @Test(arguments: [true, false]) func aSuspectThatPingsIsToldWithTheAck(_ hasLifeguard: Bool) {
+        var rig = Self.rig(hasLifeguard)
+        _ = rig.hear([suspect("b", by: "c")], from: "c")
+        _ = rig.run(for: .milliseconds(700), answering: ["c", "d", "e"])
+        #expect(rig.machine.queue.isEmpty)
+        let effects = rig.receive(.ping(sequence: 1, target: id("a")), from: "b")
+        #expect(effects.bodies(to: "b") == [.ack(sequence: 1, of: id("a"))])
+        #expect(effects.rumors(to: "b") == (hasLifeguard ? [suspect("b", by: "c")] : []))
+    }
+
     /// One in a period beside the one whose turn it is.
     @Test func theSuspectWhoseTimeIsUpFirstIsProbedInEveryPeriod() {
         let others = (0..<20).map { "n\($0)" }

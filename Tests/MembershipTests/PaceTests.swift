@@ -10,13 +10,14 @@ import Testing
         return roundTrip
     }
 
-    @Test(arguments: [
-        ([], 0), ([7], 7), ([7, 9], 9), ([1, 100, 3], 3), (Array(repeating: 5, count: 40), 5),
-        // The last 15 count.
-        (Array(repeating: 1, count: 30) + Array(repeating: 200, count: 7), 1),
-        (Array(repeating: 1, count: 30) + Array(repeating: 200, count: 8), 200),
-        (Array(1...40), 33),
-    ] as [([Int64], Int64)])
+    @Test(
+        arguments: [
+            ([], 0), ([7], 7), ([7, 9], 9), ([1, 100, 3], 3), (Array(repeating: 5, count: 40), 5),
+            // The last 15 count.
+            (Array(repeating: 1, count: 30) + Array(repeating: 200, count: 7), 1),
+            (Array(repeating: 1, count: 30) + Array(repeating: 200, count: 8), 200),
+            (Array(1...40), 33),
+        ] as [([Int64], Int64)])
     func theMedianIsOfTheLastFifteen(_ samples: [Int64], _ median: Int64) {
         #expect(Self.roundTrip(samples).median == .milliseconds(median))
     }

@@ -57,6 +57,26 @@ import Testing
         #expect(!late.pingRequests.contains { $0.host == "b" })
     }
 
+    /// Peers beside `b`, and when `b` is pinged in a probe that it does not answer.
+    @Test(
+        arguments: [([], [0, 80, 160]), (["c"], [0, 80]), (["c", "d"], [0, 80]), (["c", "d", "e"], [0])]
+            as [([String], [Int64])]) func pingsAreRepeatedWhereHelpersAreMissing(_ others: [String], _ times: [Int64])
+    {
+        var rig = Rig(peers: ["b"] + others)
+        _ = rig.run(for: .milliseconds(1), answering: Set(others + ["b"]))
+        // Before the next period.
+        var pings = rig.handle(.connectionLost(id("b"))).pings(to: "b").map { (Int64(0), $0) }
+        let start = rig.now
+        while rig.machine.nextDeadline < start + .milliseconds(200) {
+            rig.now = rig.machine.nextDeadline
+            for sequence in rig.handle(.tick).pings(to: "b") {
+                pings.append(((rig.now - start).milliseconds, sequence))
+            }
+        }
+        let probe = pings.first?.1
+        #expect(pings.filter { $0.1 == probe }.map(\.0) == times)
+    }
+
     @Test func withThreeNodesTheOnlyOtherHelps() throws {
         var rig = Rig(peers: ["b", "c"])
         _ = try #require(ping("b", &rig))
@@ -144,9 +164,16 @@ import Testing
         _ = rig.hear([suspect("b", by: "d")], from: "d")
         _ = rig.hear([suspect("b", by: "d")], from: "e")
         // 4.8 - 4 x log 2 / log 3 = 2.276 s.
-        _ = rig.run(for: .milliseconds(2270), answering: ["b", "c", "d", "e"])
-        #expect(rig.state("b") == .suspect)
+        var other = rig
+        _ = other.run(for: .milliseconds(2275), answering: ["b", "c", "d", "e"])
+        #expect(other.state("b") == .suspect)
+        _ = other.run(for: .milliseconds(2), answering: ["b", "c", "d", "e"])
+        #expect(other.state("b") == .dead)
+        // 0.8 s, and after a late confirmation the time of a probe.
+        _ = rig.run(for: .milliseconds(1500), answering: ["b", "c", "d", "e"])
         _ = rig.hear([suspect("b", by: "e")], from: "e")
+        _ = rig.run(for: .milliseconds(199), answering: ["b", "c", "d", "e"])
+        #expect(rig.state("b") == .suspect)
         _ = rig.run(for: .milliseconds(1), answering: ["b", "c", "d", "e"])
         #expect(rig.state("b") == .dead)
     }
@@ -213,7 +240,10 @@ import Testing
         #expect(rig.machine.localHealthScore == 2)
         // The period that began in the first 200 ms lasts 800.
         let late = rig.run(for: .milliseconds(479))
-        #expect((early + late).sent.filter { if case .ping = $0.message.body { true } else { false } }.count == 1)
+        let sequences = (early + late).sent.compactMap { sent in
+            if case .ping(let sequence, _) = sent.message.body { sequence } else { nil }
+        }
+        #expect(Set(sequences).subtracting([sequence]).count == 1)
     }
 
     @Test func timeInWhichTheProcessDidNotRunIsNotHeldAgainstOthers() throws {
@@ -295,6 +325,13 @@ import Testing
         #expect(rig.handle(.portUnreachable(address("nobody"))) == [])
         _ = rig.run(for: .milliseconds(200), answering: ["c"])
         #expect(rig.state("b") == .suspect)
+    }
+
+    @Test func anUnreachablePortIsNotPingedAgainAndAgain() {
+        var rig = Rig(peers: ["b"])
+        var pings = 0
+        for _ in 0..<20 { pings += rig.handle(.portUnreachable(address("b"))).pings(to: "b").count }
+        #expect(pings == 1)
     }
 
     @Test func probesUnderWayAreBounded() {

@@ -37,7 +37,9 @@ struct VirtualCluster {
     private var beliefs = 0
     private(set) var greatestDatagram = 0
 
-    static func text(_ index: Int) -> String { "n\(index < 10 ? "0" : "")\(index)" }
+    private static let texts = (0..<100).map { "n\($0 < 10 ? "0" : "")\($0)" }
+    static func text(_ index: Int) -> String { texts[index] }
+    private static let indices = Dictionary(uniqueKeysWithValues: texts.enumerated().map { ($1, $0) })
     static func node(_ index: Int, _ generation: UInt64 = 1) -> NodeID { id(text(index), generation) }
 
     init(_ count: Int, seed: UInt64) {
@@ -115,6 +117,10 @@ struct VirtualCluster {
         return record.state
     }
 
+    func isExitProven(of index: Int, at observer: Int) -> Bool {
+        nodes[observer].machine.member(name(Self.text(index)))?.isExitProven == true
+    }
+
     /// Whether each of `group` knows exactly the group to live, all of it alive.
     func isConverged(on group: [Int]) -> Bool {
         group.allSatisfy { observer in
@@ -144,8 +150,8 @@ struct VirtualCluster {
     private mutating func step(notAfter end: Instant) -> Bool {
         var next = Instant.distantFuture
         var ticking: Int?
-        for (index, node) in nodes.enumerated() where node.isRunning && !node.isPaused {
-            let deadline = max(node.machine.nextDeadline, now)
+        for index in nodes.indices where nodes[index].isRunning && !nodes[index].isPaused {
+            let deadline = max(nodes[index].machine.nextDeadline, now)
             if deadline < next { (next, ticking) = (deadline, index) }
         }
         if let arrival = arrivals.last, arrival.at <= next { (next, ticking) = (arrival.at, nil) }
@@ -173,8 +179,13 @@ struct VirtualCluster {
         let at = now + delay
         nextOrder += 1
         // Latest first; of the same instant the one scheduled first is last.
-        let place = arrivals.firstIndex { ($0.at, $0.order) < (at, nextOrder) } ?? arrivals.endIndex
-        arrivals.insert((at, nextOrder, index, what), at: place)
+        var low = 0
+        var high = arrivals.count
+        while low < high {
+            let middle = (low + high) / 2
+            if arrivals[middle].at <= at { high = middle } else { low = middle + 1 }
+        }
+        arrivals.insert((at, nextOrder, index, what), at: low)
     }
 
     mutating func tell(_ event: Membership.Event, to index: Int) {
@@ -194,7 +205,7 @@ struct VirtualCluster {
     private mutating func carryOut(_ effect: Membership.Effect, of index: Int) {
         switch effect {
         case .send(let message, let target):
-            guard let receiver = nodes.indices.first(where: { Self.text($0) == target.host }) else { return }
+            guard let receiver = Self.indices[target.host], receiver < nodes.count else { return }
             datagrams += 1
             greatestDatagram = max(greatestDatagram, message.encodedBytes)
             note([

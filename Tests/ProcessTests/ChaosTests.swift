@@ -12,7 +12,7 @@ extension ProcessTests {
     /// `APUS_CHAOS_ROUNDS` (5) and `APUS_CHAOS_SEED` (random; printed).
     @Suite struct Chaos {
         private enum Fault: CaseIterable {
-            case killOne, killTwo, killAll, pauseOne, pauseTwo, isolate, oneWay, flap, cutLink
+            case killOne, killTwo, killAll, loseDisk, pauseOne, pauseTwo, isolate, oneWay, flap, cutLink
 
             var needsNetwork: Bool { [.isolate, .oneWay, .flap, .cutLink].contains(self) }
         }
@@ -59,6 +59,14 @@ extension ProcessTests {
                 let node = cluster.nodes[index / 10 % cluster.nodes.count]
                 load.tell(try await node.task(task.id), by: "\(node.name) in the end")
             }
+            // Redis has the same, too.
+            try await cluster.await("all results are in Redis") {
+                try cluster.redis.results(of: load.accepted.map(\.description), cluster: cluster.name)
+                    == load.accepted.count
+            }
+            for task in try cluster.redis.results(of: load.accepted, cluster: cluster.name) {
+                load.tell(task, by: "Redis")
+            }
             #expect(load.contradictions.isEmpty, "two outcomes: \(load.contradictions.prefix(5))")
             let runs = try cluster.runs()
             #expect(Set(runs.map { "\($0.task) \($0.token)" }).count == runs.count, "a token was used twice")
@@ -81,9 +89,11 @@ extension ProcessTests {
         ) async throws {
             let order = cluster.nodes.indices.shuffled(using: &random)
             let nodes = order.map { cluster.nodes[$0] }
-            let hold = Duration.milliseconds(Int.random(in: 300...4000, using: &random))
+            let hold = Duration.milliseconds(Int.random(in: 300...6000, using: &random))
             // Most rounds begin in good health; some while the cluster still recovers from the one before.
-            let waits = Int.random(in: 0..<4, using: &random) > 0
+            let waits = Int.random(in: 0..<4, using: &random) > 0 || fault == .loseDisk
+            // Two copies survive the loss of one disk, if there are two.
+            if fault == .loseDisk { try await cluster.awaitHealthy(within: .seconds(40)) }
             let count = [.killTwo, .pauseTwo, .cutLink].contains(fault) ? 2 : fault == .killAll ? 3 : 1
             print("round \(round): \(fault) \(nodes.prefix(count).map(\.name)) for \(shown(hold))")
             let began = ContinuousClock.now
@@ -96,6 +106,11 @@ extension ProcessTests {
                     for node in victims { try await node.reap() }
                     try await Task.sleep(for: hold)
                     for node in victims { try node.start() }
+                case .loseDisk:
+                    try await nodes[0].kill()
+                    try nodes[0].wipe()
+                    try await Task.sleep(for: hold)
+                    try nodes[0].start()
                 case .pauseOne, .pauseTwo:
                     for node in nodes.prefix(count) { try node.signal(SIGSTOP) }
                     try await Task.sleep(for: hold)

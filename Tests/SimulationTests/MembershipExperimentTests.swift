@@ -8,16 +8,26 @@ import Testing
     typealias Parameters = MembershipExperiment.Parameters
     typealias Report = MembershipExperiment.Report
 
-    /// A local network, and one of 50 to 150 ms each way.
-    static let delays: [ClosedRange<Duration>] = [
-        .microseconds(50) ... .microseconds(500), .milliseconds(50) ... .milliseconds(150),
+    struct Network: Sendable {
+        let members: ClosedRange<Int>
+        let delay: ClosedRange<Duration>
+        let nodeHours: Double
+    }
+
+    static let local = Duration.microseconds(50)...Duration.microseconds(500)
+    static let networks = [
+        Network(members: 5...10, delay: local, nodeHours: 0.4),
+        Network(members: 5...10, delay: .milliseconds(50) ... .milliseconds(150), nodeHours: 0.4),
+        // Nobody helps.
+        Network(members: 2...2, delay: local, nodeHours: 2),
     ]
 
-    @Test(arguments: delays) func withTenPercentLossNobodyIsDeclaredDeadByMistake(_ delay: ClosedRange<Duration>) {
+    @Test(arguments: networks) func withTenPercentLossNobodyIsDeclaredDeadByMistake(_ network: Network) {
         var parameters = Parameters()
-        parameters.nodeHours = 0.4
+        parameters.members = network.members
+        parameters.nodeHours = network.nodeHours
         parameters.loss = 0.1
-        parameters.delay = delay
+        parameters.delay = network.delay
         let report = MembershipExperiment.run(parameters, seed: 1)
         #expect(report.falseDeaths == 0)
         // The protocol had something to do.

@@ -90,6 +90,18 @@ import Testing
         #expect(effects.last == .run(b))
     }
 
+    @Test mutating func nothingBeginsWhileFenced() {
+        let (a, b, c) = (Self.assignment(1), Self.assignment(2), Self.assignment(3))
+        take([a])
+        holder.setFenced(true, timestamp: Sample.at, into: &effects)
+        take([b, c])
+        end(a)
+        #expect(effects == [.run(a), .reportsReady], "what runs goes on, what waits does not begin")
+        #expect(holder.heldCount == 2)
+        holder.setFenced(false, timestamp: Sample.at, into: &effects)
+        #expect(effects.dropFirst(2) == [.run(b), .run(c)])
+    }
+
     @Test mutating func drainGivesBackWhatHasNotBegun() {
         let (a, b, c) = (Self.assignment(1), Self.assignment(2), Self.assignment(3))
         take([a, b, c])

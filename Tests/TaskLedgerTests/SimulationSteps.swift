@@ -195,15 +195,20 @@ extension Simulation {
         nodes[node].view = view
         installReplicas(view, at: node)
         let me = nodes[node].replica
-        // How long it takes is for the views to say; here it is drawn.
+        // How long it takes is for the views to say; here it is drawn. Later views say the same.
         let rest = chance(50) ? now + milliseconds(0...400) : nil
+        if isListed {
+            for ledger in view.ledgers where nodes[node].owner.term(of: ledger.id) != ledger.term {
+                nodes[node].rests[ledger.id] = ledger.term > .first ? rest : nil
+            }
+        }
         let roles =
             !isListed
             ? []
             : view.ledgers.filter { $0.primary == me }.map {
                 LedgerRole(
                     ledger: $0.id, term: $0.term, backups: $0.backups, isHome: $0.founder == me,
-                    restsUntil: $0.term > .first ? rest : nil)
+                    restsUntil: nodes[node].rests[$0.id])
             }
         var replicas = nodes[node].replicas
         var bases: [LedgerID: Place] = [:]
@@ -215,7 +220,6 @@ extension Simulation {
                 return copy
             }, into: &nodes[node].effects)
         for role in roles {
-            if bases[role.ledger] != nil { nodes[node].rests[role.ledger] = role.restsUntil }
             if let base = bases[role.ledger] {
                 ghost.bases[SimulationGhost.Service(ledger: role.ledger, term: role.term)] = base
             }

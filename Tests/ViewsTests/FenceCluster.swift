@@ -19,8 +19,8 @@ enum FenceFlaw: String, CaseIterable {
     case ignorePause
     /// A new primary does not wait.
     case restZero
-    /// F instead of 1.02 F: as if all clocks went alike.
-    case restWithoutDrift
+    /// A new primary waits for 0.75 F.
+    case restTooShort
     /// Only the last primary is waited for.
     case waitForLastOnly
     /// What a member held that was removed is given to others at once.
@@ -55,6 +55,10 @@ struct FenceCluster {
         var view: View?
         var isDraining = false
         var group = 0
+        /// It does not hear what was decided.
+        var isDeaf = false
+        /// Nor anything else about views.
+        var isAloof = false
         var writes: [(ticket: UInt64, record: VoterRecord)] = []
         var stillness = Stillness.no
         var stillSince = Instant.zero
@@ -62,8 +66,10 @@ struct FenceCluster {
         var slept = Duration.zero
         /// What came while the process stood still.
         var backlog: [Happening] = []
-        /// Members of views that it has installed.
-        var known: Set<NodeID> = []
+        /// The view in which it last gave back all that it had not begun. It takes nothing that was given in an earlier one.
+        var emptyIn: UInt64 = 0
+        /// Members of views that it has installed, and the last of these views.
+        var known: [NodeID: UInt64] = [:]
 
         var id: NodeID { NodeID(name: name, generation: durable.generation) }
         var isUp: Bool { machine != nil }
@@ -77,6 +83,16 @@ struct FenceCluster {
         }
     }
 
+    /// What follows while a primary is being overthrown.
+    enum Strike {
+        /// Whoever has taken its place starts anew.
+        case successor(of: NodeName)
+        /// A voter loses its disk.
+        case disk
+        /// Only now the primary is to go.
+        case unwanted(NodeName)
+    }
+
     enum Happening {
         case deliver(ViewMessage, to: Int)
         case heard(UInt64, from: Int, to: Int)
@@ -87,6 +103,8 @@ struct FenceCluster {
         case round(Int, process: Int)
         case wake(Int)
         case restart(Int)
+        case strike(Strike)
+        case calm
         case meddle
         case fault
     }
@@ -108,6 +126,10 @@ struct FenceCluster {
     var hasWiped = false
     /// Members that a view was to have removed.
     var unwanted: Set<NodeName> = []
+    /// Answers take long.
+    var isSlow = false
+    /// Those who hear of nothing are to be no voters any more.
+    var isMigrating = false
     var trace: ((String) -> Void)?
 
     /// The latest term in which a task was started.
@@ -183,12 +205,14 @@ struct FenceCluster {
             try startWhatMayBeStarted(index)
         case .wake(let index): try wake(index)
         case .restart(let index): if !nodes[index].isUp { start(index) }
+        case .strike(let strike): if !isHealed { self.strike(strike) }
+        case .calm: calm()
         case .meddle:
-            queue.add(.meddle, at: now + (isQuiet ? milliseconds(50...100) : milliseconds(20...900)))
+            queue.add(.meddle, at: now + (isQuiet ? milliseconds(50...100) : milliseconds(20...400)))
             try meddle()
         case .fault:
             guard !isHealed else { return }
-            queue.add(.fault, at: now + milliseconds(50...1500))
+            queue.add(.fault, at: now + milliseconds(50...2500))
             try fault()
         }
     }
@@ -196,8 +220,11 @@ struct FenceCluster {
     private mutating func live(_ happening: Happening) throws(Violation) {
         switch happening {
         case .deliver(let message, let index):
+            if nodes[index].isDeaf, case .decided = message.body { return }
+            if nodes[index].isAloof { return }
             try handle(.received(message), by: index)
         case .heard(let number, let from, let index):
+            guard !nodes[index].isDeaf else { return }
             let (name, address) = (nodes[from].name, nodes[from].address)
             try handle(.heard(viewNumber: number, from: name, address: address), by: index)
         case .ask(let request, let from, let index):
@@ -227,7 +254,7 @@ struct FenceCluster {
                     send(.heard(number, from: index, to: other), from: index, to: other)
                 }
             }
-        case .wake, .restart, .meddle, .fault: break
+        case .wake, .restart, .strike, .calm, .meddle, .fault: break
         }
     }
 
@@ -243,7 +270,9 @@ struct FenceCluster {
     /// - Parameter from: whose groups decide whether it arrives.
     mutating func send(_ happening: Happening, from: Int, to: Int) {
         guard nodes[from].group == nodes[to].group, isQuiet || !chance(lossPercent) else { return }
-        let delay = isQuiet ? milliseconds(1...5) : chance(15) ? milliseconds(100...1900) : milliseconds(1...40)
+        var isLate = !isQuiet && chance(5)
+        if isSlow, case .answer = happening { isLate = true }
+        let delay = isQuiet ? milliseconds(1...5) : isLate ? milliseconds(100...1950) : milliseconds(1...40)
         queue.add(happening, at: now + delay)
     }
 
@@ -323,12 +352,13 @@ struct FenceCluster {
         nodes[index].rests.install(view, at: clock(index)) { id in
             present.contains { $0.id == id ? $0.isStopped : $0.id.name == id.name && $0.id > id }
         }
-        if let before = nodes[index].view, view.number > before.number + 1, flaw != .keepOverGap {
+        if view.number > (nodes[index].view?.number ?? 0) + 1, flaw != .keepOverGap {
             // It gives back what it has not begun.
+            nodes[index].emptyIn = view.number
             revoked.remove(nodes[index].id)
         }
         nodes[index].view = view
-        nodes[index].known.formUnion(view.members.map(\.id))
+        for member in view.members { nodes[index].known[member.id] = view.number }
         nodes[index].permit.install(view, as: nodes[index].id)
         if wasListed, view.member(nodes[index].id) == nil { comeBack(index) }
         try ask(index)
@@ -360,7 +390,8 @@ struct FenceCluster {
         node.isDraining = false
         node.stillness = .no
         node.permit = StartPermit()
-        node.known = []
+        node.known = [:]
+        node.emptyIn = 0
         node.view = node.durable.view
         node.rests = LedgerRests(known: node.durable.view, at: flaw == .forgetRestAtStart ? .zero : clock(index))
         node.machine = ViewAgreement(
@@ -382,7 +413,7 @@ struct FenceCluster {
     }
 
     private func isOver(_ rest: Instant?, _ index: Int) -> Bool {
-        let margin: Duration = flaw == .restWithoutDrift ? Limits.fenceRest - Limits.fence : .zero
+        let margin: Duration = flaw == .restTooShort ? Limits.fenceRest - Limits.fence * 3 / 4 : .zero
         return rest.map { $0 - margin <= clock(index) } ?? true
     }
 
@@ -410,7 +441,9 @@ struct FenceCluster {
             startedTerm = term
             terms += 1
         }
-        for id in nodes[index].known where nodes[index].view?.member(id) == nil {
+        for (id, last) in nodes[index].known where nodes[index].view?.member(id) == nil {
+            // What was given to it then it has given back since.
+            if nodes.contains(where: { $0.id == id && $0.emptyIn > last }) { continue }
             if flaw == .leasesRestNot || isOver(nodes[index].rests.restsUntil(leaseOf: id), index) { revoked.insert(id) }
         }
     }

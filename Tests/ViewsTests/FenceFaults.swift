@@ -6,12 +6,11 @@ extension FenceCluster {
     mutating func fault() throws(Violation) {
         guard let index = nodes.indices.randomElement(using: &random) else { return }
         switch Int.random(in: 0..<12, using: &random) {
-        case 0...2: split()
-        case 3...4:
-            for node in nodes.indices { nodes[node].group = 0 }
-        case 5...6: stop(index, .stopped, for: milliseconds(100...5000))
-        case 7...8: stop(index, .asleep, for: milliseconds(1100...6000))
-        case 9...10: crash(index)
+        case 0...5: overthrow()
+        case 6: split()
+        case 7: stop(index, .stopped, for: milliseconds(100...5000))
+        case 8: stop(index, .asleep, for: milliseconds(1100...6000))
+        case 9...10: crash(index, for: milliseconds(20...3000))
         default:
             // One that drains stays so: it hands over, and is of no more use here.
             if nodes.count(where: { $0.isDraining }) == 0, nodes.count > 3, nodes[index].isAwake {
@@ -19,6 +18,62 @@ extension FenceCluster {
                 nodes[index].isDraining = true
             }
         }
+    }
+
+    /// The primary is to lose the ledger, and not to hear of it: it is cut off with some of the others, or stands still, or
+    /// what is decided does not get through. Then it comes back.
+    private mutating func overthrow() {
+        let newest = nodes.compactMap(\.view).max { $0.number < $1.number }
+        guard let primary = newest?.ledger(Self.ledger)?.primary.name,
+            let index = nodes.firstIndex(where: { $0.name == primary })
+        else { return }
+        log("\(primary) is to be overthrown")
+        isSlow = chance(40)
+        isMigrating = chance(30)
+        if isMigrating {
+            unwanted = []
+            queue.add(.strike(.unwanted(primary)), at: now + milliseconds(200...800))
+        } else {
+            unwanted = chance(80) ? [primary] : []
+        }
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0...2:
+            for node in nodes.indices { nodes[node].group = node == index || chance(25) ? 1 : 0 }
+        case 3: stop(index, chance(50) ? .stopped : .asleep, for: milliseconds(1100...5000))
+        default:
+            for node in nodes.indices { nodes[node].isDeaf = node == index || chance(40) }
+            nodes[index].isAloof = chance(50)
+        }
+        if chance(40) { queue.add(.strike(.successor(of: primary)), at: now + milliseconds(300...1200)) }
+        if chance(15) { queue.add(.strike(.disk), at: now + milliseconds(200...1200)) }
+        queue.add(.calm, at: now + milliseconds(1500...4500))
+    }
+
+    mutating func strike(_ strike: Strike) {
+        let newest = nodes.compactMap(\.view).max { $0.number < $1.number }
+        switch strike {
+        case .successor(let name):
+            guard let successor = newest?.ledger(Self.ledger)?.primary.name, successor != name,
+                let index = nodes.firstIndex(where: { $0.name == successor })
+            else { return }
+            crash(index, for: milliseconds(5...100))
+        case .disk:
+            let voters = nodes.indices.filter { index in newest?.voters.contains { $0.name == nodes[index].name } ?? false }
+            guard !hasWiped, voters.count > 2, let index = voters.randomElement(using: &random) else { return }
+            crash(index, for: milliseconds(5...100), wiped: true)
+        case .unwanted(let name):
+            unwanted = [name]
+        }
+    }
+
+    mutating func calm() {
+        for node in nodes.indices {
+            nodes[node].group = 0
+            nodes[node].isDeaf = false
+            nodes[node].isAloof = false
+        }
+        isSlow = false
+        isMigrating = false
     }
 
     private mutating func split() {
@@ -46,7 +101,7 @@ extension FenceCluster {
         for happening in backlog { queue.add(happening, at: now) }
     }
 
-    private mutating func crash(_ index: Int) {
+    mutating func crash(_ index: Int, for pause: Duration, wiped: Bool = false) {
         guard nodes[index].isUp else { return }
         log("\(nodes[index].id) crashes")
         if nodes[index].stillness == .asleep { nodes[index].slept += now - nodes[index].stillSince }
@@ -56,7 +111,7 @@ extension FenceCluster {
         // What it did for itself goes on with the next process; what others sent is lost.
         for case .turn in nodes[index].backlog { queue.add(.turn(index), at: now) }
         nodes[index].backlog = []
-        if !hasWiped, chance(30) {
+        if wiped {
             hasWiped = true
             log("its disk is lost")
             nodes[index].formerDisk = nodes[index].disk
@@ -64,14 +119,14 @@ extension FenceCluster {
             nodes[index].store = StoreID(nodes[index].store.rawValue + 1)
             nodes[index].durable = VoterRecord(generation: nodes[index].durable.generation)
         }
-        queue.add(.restart(index), at: now + milliseconds(20...3000))
+        queue.add(.restart(index), at: now + pause)
     }
 
     mutating func heal() throws(Violation) {
         isHealed = true
         log("all is well")
+        calm()
         for index in nodes.indices {
-            nodes[index].group = 0
             try wake(index)
             if !nodes[index].isUp { start(index) }
         }
@@ -85,8 +140,8 @@ extension FenceCluster {
         guard let index = able.randomElement(using: &random), let view = nodes[index].machine?.record.view else {
             return
         }
-        if chance(isQuiet ? 5 : 30) { unwanted = [] }
-        if !isQuiet, chance(25), let other = nodes.randomElement(using: &random) { unwanted = [other.name] }
+        if chance(isQuiet ? 5 : 15) { unwanted = [] }
+        if !isQuiet, chance(15), let other = nodes.randomElement(using: &random) { unwanted = [other.name] }
         if isQuiet { unwanted = [] }
         let next = wish(after: view)
         try handle(.desired(next), by: index)
@@ -120,13 +175,17 @@ extension FenceCluster {
     private mutating func chooseVoters(_ next: inout View, of useful: [Member]) -> Bool {
         let kept = next.voters.filter { voter in useful.contains { $0.voter == voter } }
         let isEnough = kept.count == next.voters.count && (!isQuiet || kept.count >= (useful.count + 1) / 2)
-        guard !isEnough || !isQuiet && chance(15) else { return true }
+        guard !isEnough || isMigrating || !isQuiet && chance(15) else { return true }
         // A new process that has not heard of the cluster yet, and crashes as its only voter, would be the end of it.
         var pool = useful.map(\.voter).filter { voter in
             nodes.contains { $0.name == voter.name && $0.durable.view != nil } || next.voters.contains(voter)
         }
         guard !pool.isEmpty else {
             return next.voters.allSatisfy { voter in next.members.contains { $0.voter == voter } }
+        }
+        if isMigrating {
+            let fresh = pool.filter { voter in !next.voters.contains(voter) && !nodes.contains { $0.name == voter.name && $0.isDeaf } }
+            if fresh.isEmpty { return isEnough } else { pool = fresh }
         }
         pool.shuffle(using: &random)
         let greatest = min(Limits.voters, pool.count)

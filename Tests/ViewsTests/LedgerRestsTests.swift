@@ -30,7 +30,7 @@ import Views
         LedgerRests(known: view, at: at(-1_000_000))
     }
 
-    private static let nobody: (NodeID) -> Bool = { _ in false }
+    private static func nobody(_ process: NodeID) -> Bool { false }
 
     @Test func aLedgerRestsFromTheInstallationOfTheViewThatDeposedItsPrimary() {
         var rests = Self.rests()

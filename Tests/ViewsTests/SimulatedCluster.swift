@@ -27,8 +27,7 @@ enum Flaw: Hashable, CustomStringConvertible {
     var isAboutTwo: Bool {
         switch self {
         case .outside(.unmarkedClaim), .outside(.reusedMark), .mutation(.claimUnconfirmed),
-            .mutation(.aloneWithoutProof), .mutation(.staleProof), .mutation(.aloneIgnoresAccepted),
-            .mutation(.confirmsWhileDeciding):
+            .mutation(.aloneWithoutProof), .mutation(.staleProof), .mutation(.aloneIgnoresAccepted):
             true
         case .outside, .mutation: false
         }
@@ -132,6 +131,10 @@ struct SimulatedCluster {
     var nextPort: UInt16 = 1
     /// Voters are hasty and wish for different views, so that ballots collide.
     var isContentious = false
+    /// Two nodes that lose each other again and again, with quiet times in between.
+    var isDuel = false
+    /// Of a duel: until the next quiet time.
+    var strikes = 0
     var timing = ViewAgreement.Settings()
     var trace: ((String) -> Void)?
 
@@ -140,9 +143,9 @@ struct SimulatedCluster {
         self.flaw = flaw
         random = SeededGenerator(seed: seed)
         ghosts = Ghosts(seed: seed)
-        let isSmall = flaw?.isAboutTwo ?? chance(40)
-        let count = Int.random(in: isSmall ? 2...3 : 1...7, using: &random)
-        isContentious = chance(60)
+        isDuel = flaw?.isAboutTwo ?? chance(25)
+        let count = isDuel ? 2 : Int.random(in: flaw == nil ? 1...7 : 2...5, using: &random)
+        isContentious = isDuel || flaw != nil || chance(60)
         if isContentious {
             timing.step = milliseconds(0...5)
             timing.patience = milliseconds(1...40)
@@ -238,7 +241,9 @@ struct SimulatedCluster {
         case .fault:
             guard !isHealed else { return }
             try fault()
-            queue.add(.fault, at: now + (isContentious ? milliseconds(5...200) : milliseconds(20...600)))
+            let pause =
+                isDuel ? strikes == 0 ? 300...900 : 3...150 : isContentious ? 5...200 : 20...600
+            queue.add(.fault, at: now + milliseconds(pause))
         case .check: break
         }
     }
@@ -301,6 +306,7 @@ struct SimulatedCluster {
 
     /// Ballots that end half-way, and decisions that few hear of, are what is interesting.
     private func loss(of body: ViewMessage.Body) -> Int {
+        if isDuel, strikes == 0 { return 3 }
         guard isContentious else { return lossPercent }
         return switch body {
         case .prepare, .promise, .refuse, .current: lossPercent

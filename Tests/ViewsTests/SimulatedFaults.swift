@@ -5,6 +5,7 @@ import Views
 extension SimulatedCluster {
     mutating func fault() throws(Violation) {
         guard let index = nodes.indices.randomElement(using: &random) else { return }
+        if isDuel, strikes > 0 || chance(90) { return try duel(index) }
         switch Int.random(in: 0..<(registry.exists ? 15 : 12), using: &random) {
         case 0...2: crash(index)
         case 3...5: try restart(index, wiped: false)
@@ -16,6 +17,31 @@ extension SimulatedCluster {
         case 10: nodes[index].isDraining.toggle()
         case 11: report(index)
         default: disturbRegistry(index)
+        }
+    }
+
+    /// Ties, by all means.
+    private mutating func duel(_ index: Int) throws(Violation) {
+        if strikes == 0 {
+            strikes = Int.random(in: 2...8, using: &random)
+        } else {
+            strikes -= 1
+            if strikes == 0 {
+                for index in nodes.indices {
+                    nodes[index].group = 0
+                    nodes[index].link.isReachable = true
+                    if !nodes[index].isUp { try start(index) }
+                }
+                return
+            }
+        }
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: crash(index)
+        case 1: for index in nodes.indices where !nodes[index].isUp { try start(index) }
+        case 2: try restart(index, wiped: false)
+        case 3...4: for index in nodes.indices { nodes[index].group = index }
+        case 5: for index in nodes.indices { nodes[index].group = 0 }
+        default: if registry.exists { emptyRegistry() }
         }
     }
 
@@ -143,7 +169,7 @@ extension SimulatedCluster {
 
     /// What the next view should be; a forced one if there is no other way.
     private func wish(of index: Int, after view: View, _ observed: Observations) -> View? {
-        guard nodes[index].machine?.isConfirmed == true, timing.survives else {
+        guard nodes[index].machine?.isConfirmed == true, view.member(nodes[index].id) != nil, timing.survives else {
             return ViewPlanner.next(after: view, observed)
         }
         let living = view.voters.count { voter in
@@ -171,7 +197,7 @@ extension SimulatedCluster {
                     isExitProven: true)
             }
             if !isHealed, other != index {
-                if node.group != nodes[index].group { condition = chance(50) ? .suspect : .gone }
+                if node.group != nodes[index].group { condition = chance(isDuel ? 10 : 50) ? .suspect : .gone }
                 if chance(8) { condition = [.suspect, .gone, .left, .alive].randomElement(using: &random) ?? .suspect }
                 if chance(5) { return nil }
             }
@@ -214,7 +240,9 @@ extension SimulatedCluster {
                 planned.ledgers[position].primary = blank
                 planned.ledgers[position].backups.removeAll { $0.name == blank.name }
             }
-            if flaw == .outside(.resumedTerm), ledger.primary == before.primary { planned.ledgers[position].term = before.term }
+            if flaw == .outside(.resumedTerm), ledger.primary == before.primary {
+                planned.ledgers[position].term = before.term
+            }
         }
         next = planned
     }

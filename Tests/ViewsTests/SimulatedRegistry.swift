@@ -107,17 +107,20 @@ extension SimulatedCluster {
             // It has kept what it had, or not.
             if registry.isUp { registry.run += 1 }
             if registry.isUp, registry.isForgetful, chance(50) { registry.names.removeAll() }
-        case 2 where registry.isForgetful && registry.isUp:
-            log("the registry is emptied")
-            registry.names.removeAll()
-            for node in nodes.indices {
-                queue.add(
-                    .registry(.emptied, of: node, process: nodes[node].process), at: now + milliseconds(1...1500))
-            }
+        case 2: emptyRegistry()
         case 3...5: nodes[index].link.isReachable.toggle()
         default: break
         }
         noticeRegistryLater()
+    }
+
+    mutating func emptyRegistry() {
+        guard registry.isForgetful, registry.isUp else { return }
+        log("the registry is emptied")
+        registry.names.removeAll()
+        for node in nodes.indices {
+            queue.add(.registry(.emptied, of: node, process: nodes[node].process), at: now + milliseconds(1...1500))
+        }
     }
 
     mutating func healRegistry() {

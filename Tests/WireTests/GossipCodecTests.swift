@@ -233,6 +233,26 @@ import Testing
         }
     }
 
+    @Test func aRecordHasItsBytes() throws {
+        let record = MemberRecord(
+            id: Self.b, profile: Self.profile, state: .dead, incarnation: Incarnation(9),
+            since: Instant(nanoseconds: 1_000), load: LoadDigest(ready: 5), viewNumber: 7, isExitProven: true)
+        var writer = ByteWriter(now: Instant(nanoseconds: 1_500))
+        writer.memberRecord(record)
+        // b@3; three addresses, disk, store, slots; dead, incarnation 9, age, load, view 7, heard nothing, proven.
+        let golden =
+            "01620000000000000003" + "033a3a311b58033a3a311b59033a3a311b5a00000000000000d100000000000000d20004"
+            + "02" + "09" + "00000000000001f4" + "00000005000000000000000000000000" + "07" + "00" + "01"
+        #expect(Self.hexadecimal(writer.bytes) == golden)
+    }
+
+    @Test func aLivingMembersEndIsNotProven() {
+        var writer = ByteWriter()
+        writer.memberRecord(MemberRecord(id: Self.b, profile: Self.profile, since: .zero, isExitProven: true))
+        var reader = ByteReader(writer.bytes)
+        #expect(throws: WireError.invalid("proof of a living member's end")) { try reader.memberRecord() }
+    }
+
     @Test func aRecordOfAnUnknownStateIsRefused() {
         var writer = ByteWriter()
         writer.memberRecord(MemberRecord(id: Self.b, profile: Self.profile, since: .zero))

@@ -36,6 +36,14 @@ struct ClusterClient: Sendable {
         (try? await send(.GET, "/readyz", to: node, limit: probeLimit).status) == 200
     }
 
+    /// Why a node takes no requests, as it says itself; nil: it does, or says nothing.
+    static func unreadiness(_ node: String) async -> String? {
+        guard let answer = try? await send(.GET, "/readyz", to: node, limit: probeLimit), answer.status != 200 else {
+            return nil
+        }
+        return (try? answer.decoded(as: ProblemDocument.self))?.detail
+    }
+
     /// A node gave no answer.
     struct NoAnswer: Error {
         var failure: CommandFailure

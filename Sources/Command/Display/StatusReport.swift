@@ -62,21 +62,27 @@ struct StatusReport {
         let views = cluster.view.agree ? "all agree" : terminal.paint("members differ", .yellow)
         let id = cluster.id.map { $0.prefix(8) } ?? "not founded"
         // What a dead member last said of its load is in its heir's by now.
-        let present = cluster.members.filter { $0.state != "left" && $0.state != "dead" }
+        let present = cluster.members.filter { !["left", "dead", "absent"].contains($0.state) }
         let open = present.reduce(0) { $0 + Int($1.load.open) }
         let ready = present.reduce(0) { $0 + Int($1.load.ready) }
         let completed = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.completed ?? 0) }
         let failed = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.failed ?? 0) }
         let lost = cluster.lost.map(String.init) ?? "unknown"
-        let outcome = "recovered \(cluster.recovered), lost \(lost)"
+        let counts = "\(compact(open)) open (\(compact(ready)) ready), \(compact(completed)) completed, \(compact(failed)) failed"
         var lines = [
             "cluster \(terminal.paint(cluster.name, .bold)) (\(id)): \(health), \(alive) of \(total) nodes alive, "
-                + "view \(cluster.view.number) (\(views))",
-            "tasks: \(compact(open)) open (\(compact(ready)) ready), \(compact(completed)) completed, \(compact(failed)) failed; "
-                + terminal.paint(outcome, cluster.lost == 0 ? nil : .red),
-            "copies of each task: \(copies(cluster, terminal)), on disk (sync \(sync(cluster))); "
-                + "results: \(registry(cluster, terminal))",
+                + "view \(cluster.view.number) (\(views))"
         ]
+        lines += oneLineIfItFits(width, terminal) { terminal in
+            let outcome = "recovered \(cluster.recovered), lost \(lost)"
+            return ["tasks: \(counts)", terminal.paint(outcome, cluster.lost == 0 ? nil : .red)]
+        }
+        lines += oneLineIfItFits(width, terminal) { terminal in
+            [
+                "copies of each task: \(copies(cluster, terminal)), on disk (sync \(sync(cluster)))",
+                "results: \(registry(cluster, terminal))",
+            ]
+        }
         for loss in losses(cluster) { lines += wrapped(loss, width: width).map { terminal.paint($0, .red) } }
         for warning in cluster.warnings {
             lines += wrapped("warning: " + warning, width: width).map { terminal.paint($0, .yellow) }
@@ -84,10 +90,20 @@ struct StatusReport {
         return lines
     }
 
-    /// What every living node says of `--sync`: one word if they agree.
+    /// - Parameter parts: as that terminal shows them; colours do not count for the width.
+    private func oneLineIfItFits(
+        _ width: Int?, _ terminal: Terminal, _ parts: (Terminal) -> [String]
+    ) -> [String] {
+        let plain = parts(Terminal(isColoured: false, isInteractive: false)).joined(separator: "; ")
+        return plain.count <= width ?? .max ? [parts(terminal).joined(separator: "; ")] : parts(terminal)
+    }
+
+    /// What every node that answers says of `--sync`: one word if they agree.
     private func sync(_ cluster: ClusterDocument) -> String {
-        let told = cluster.members.filter { $0.state == "alive" }.compactMap(\.disk?.sync)
-        let counts = Dictionary(grouping: told) { $0 }.mapValues(\.count).sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        let told = cluster.members.compactMap(\.disk?.sync)
+        let counts = Dictionary(grouping: told) { $0 }.mapValues(\.count).sorted {
+            ($1.value, $0.key) < ($0.value, $1.key)
+        }
         if counts.count > 1 { return counts.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") }
         return counts.first?.key ?? "unknown"
     }
@@ -105,13 +121,14 @@ struct StatusReport {
     private func copies(_ cluster: ClusterDocument, _ terminal: Terminal) -> String {
         let short = cluster.ledgers.filter { !$0.isFullyReplicated }.count
         let unavailable = cluster.ledgers.filter { !$0.isAvailable }.count
-        if unavailable > 0 { return terminal.paint("\(unavailable) ledgers unavailable", .red) }
-        if short > 0 { return terminal.paint("fewer than \(cluster.view.copies) in \(short) ledgers", .yellow) }
+        func ledgers(_ count: Int) -> String { count == 1 ? "1 ledger" : "\(count) ledgers" }
+        if unavailable > 0 { return terminal.paint("\(ledgers(unavailable)) unavailable", .red) }
+        if short > 0 { return terminal.paint("fewer than \(cluster.view.copies) in \(ledgers(short))", .yellow) }
         return String(cluster.view.copies)
     }
 
     private func registry(_ cluster: ClusterDocument, _ terminal: Terminal) -> String {
-        let told = cluster.members.filter { $0.state == "alive" }.compactMap(\.registry.isConnected)
+        let told = cluster.members.compactMap(\.registry.isConnected)
         let unwritten = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.registry.unwrittenResults ?? 0) }
         let waiting = unwritten == 0 ? "" : ", \(unwritten) to write"
         if told.isEmpty { return "kept by the nodes" }
@@ -146,7 +163,9 @@ struct StatusReport {
         case "alive" where member.load.isDraining: ("draining", .yellow)
         // A warning says for what.
         case "alive" where member.unready != nil: ("waiting", .yellow)
+        case "joining" where member.isVoter: ("waiting", .yellow)
         case "alive": ("alive", .green)
+        case "absent": ("absent", .red)
         case "dead": ("dead \(age(since))", .red)
         case "left": ("left \(age(since))", .grey)
         default: ("\(member.state) \(age(since))", .yellow)
@@ -165,7 +184,8 @@ struct StatusReport {
             Table.Cell(member.isVoter ? "voter" : ""), Table.Cell(http),
             Table.Cell("\(member.busy.map(String.init) ?? "?")/\(member.slots)"),
             isAlive ? Table.Cell(member.load.ready) : "-", isAlive ? Table.Cell(member.load.open) : "-",
-            Table.Cell(member.completed), Table.Cell(member.stolen), Table.Cell(member.view.number),
+            Table.Cell(member.completed), Table.Cell(member.stolen),
+            Table.Cell(member.view.number.map(String.init) ?? "-"),
             member.disk?.isFull == true
                 ? Table.Cell("full", .red) : Table.Cell(member.disk.map { bytesText($0.journalBytes) } ?? "-"),
         ]

@@ -63,7 +63,9 @@ actor DrillRun {
                 group.addTask { try await self.checkAll() }
             }
             group.addTask { try await self.breakThings() }
-            group.addTask { try await self.rest(duration); await self.stop() }
+            group.addTask {
+                try await self.rest(duration); await self.stop()
+            }
             try await group.waitForAll()
         }
     }
@@ -111,7 +113,8 @@ actor DrillRun {
             case .killed, .stopped: _ = try await faults.start(node.index)
             case .ended:
                 record.ended.append(node.name)
-                await tell("          \(node.name) has ended by itself; its log ends with\n" + lastLines(of: log(node), 5))
+                await tell(
+                    "          \(node.name) has ended by itself; its log ends with\n" + lastLines(of: log(node), 5))
                 _ = try await faults.start(node.index)
             }
         }

@@ -74,7 +74,12 @@ struct LocalNodes {
         }
         if ready { return }
         let names = waiting.map(\.name).joined(separator: ", ")
-        let logs = waiting.map { "\($0.name):\n" + lastLines(of: home.log($0), 5) }.joined(separator: "\n")
-        throw CommandFailure("not ready after \(Int(limit.components.seconds)) s: \(names)\n" + logs)
+        var reasons: [String] = []
+        for node in waiting {
+            let reason = await ClusterClient.unreadiness(node.url)
+            reasons.append(reason ?? "\(node.name):\n" + lastLines(of: home.log(node), 5))
+        }
+        throw CommandFailure(
+            "not ready after \(Int(limit.components.seconds)) s: \(names)\n" + reasons.joined(separator: "\n"))
     }
 }

@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 import Logging
 import Node
@@ -17,8 +16,6 @@ struct NodeLife: ServiceLifecycle.Service {
     /// How long a node that leaves waits for what runs and for its ledgers to be taken over. Below the 30 s after which `down`
     /// and most supervisors kill.
     private static let leavePatience = Duration.seconds(25)
-    /// How long a process that cannot go on may take to close its files and connections.
-    private static let failurePatience = DispatchTimeInterval.seconds(2)
 
     func run() async throws {
         try await node.start()
@@ -35,10 +32,11 @@ struct NodeLife: ServiceLifecycle.Service {
         }
         if node.breakdown == nil { await node.leave(within: Self.leavePatience) }
         if let reason = node.breakdown {
+            // Not even in good order: a disk that hangs, or a client that waits, must not keep a process alive that others
+            // count on to be gone.
             logger.critical("this node cannot go on", metadata: ["reason": "\(reason)"])
-            // A disk that hangs must not keep a process alive that others count on to be gone.
-            DispatchQueue.global().asyncAfter(deadline: .now() + Self.failurePatience) { _exit(1) }
-            throw CommandFailure("\(node.name) stops: \(reason)")
+            complain("\(node.name) stops: \(reason)")
+            _exit(1)
         }
     }
 }

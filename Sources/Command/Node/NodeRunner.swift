@@ -16,18 +16,14 @@ struct NodeRunner {
         let api = APIServer(service: node.service, address: settings.http, logger: logger)
         // A group stops its services from the last to the first: the node hands over what it owns while HTTP still answers
         // (it says that it drains), then HTTP finishes what it has begun. Only after that the node's loop ends.
-        // A node that cannot go on takes HTTP down with it at once.
+        let services: [any ServiceLifecycle.Service] = [api, NodeLife(node: node, logger: logger)]
         let group = ServiceGroup(
             configuration: .init(
-                services: [
+                services: services.map {
                     .init(
-                        service: api, successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .gracefullyShutdownGroup),
-                    .init(
-                        service: NodeLife(node: node, logger: logger),
-                        successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .cancelGroup),
-                ], logger: logger))
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                }, logger: logger))
         do {
             try await runUntilSignal(group, logger: logger)
         } catch {

@@ -5,7 +5,8 @@ import Primitives
 
 struct Drill: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Loads the local cluster, kills and pauses its nodes at random, and reports what became of the tasks.",
+        abstract:
+            "Loads the local cluster, kills and pauses its nodes at random, and reports what became of the tasks.",
         discussion: """
             Only processes that `up` has started here are touched; at the end all of them run again. The tasks are `sleep`s, \
             and stay in the cluster like any others. Ctrl-C ends the drill early, with its report.
@@ -31,7 +32,8 @@ struct Drill: AsyncParsableCommand {
         let home = ClusterHome()
         let state = try home.require()
         for node in state.nodes where node.condition != .running {
-            throw CommandFailure("\(node.name) is not running (\(node.condition.text(at: .now))): `./cluster up` starts it")
+            throw CommandFailure(
+                "\(node.name) is not running (\(node.condition.text(at: .now))): `./cluster up` starts it")
         }
         let client = ClusterClient(nodes: state.nodes.map(\.url))
         guard let cluster = try await Status.document(client) else {

@@ -79,7 +79,8 @@ struct JournalVerb: ParsableCommand {
 
 /// Whose journal: a data folder, or the number of a local node.
 struct JournalTarget: ParsableArguments {
-    @Argument(help: ArgumentHelp("The data folder of a node, or the number of a local one: 2 for node-2.", valueName: "node"))
+    @Argument(
+        help: ArgumentHelp("The data folder of a node, or the number of a local one: 2 for node-2.", valueName: "node"))
     var node: String
 
     /// Takes the folder, so that no node starts on it meanwhile.

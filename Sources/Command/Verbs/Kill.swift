@@ -10,6 +10,7 @@ struct Kill: AsyncParsableCommand {
     func run() async throws {
         let node = try await LocalFaults(home: ClusterHome()).kill(index).node
         say(
-            "killed \(node.name) (process \(node.process?.pid ?? 0), SIGKILL); `./cluster restart \(index)` starts it again")
+            "killed \(node.name) (process \(node.process?.pid ?? 0), SIGKILL); `./cluster restart \(index)` starts it again"
+        )
     }
 }

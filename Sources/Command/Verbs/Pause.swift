@@ -11,6 +11,7 @@ struct Pause: AsyncParsableCommand {
     func run() async throws {
         let node = try await LocalFaults(home: ClusterHome()).pause(index)
         say(
-            "paused \(node.name) (process \(node.process?.pid ?? 0), SIGSTOP); `./cluster resume \(index)` lets it go on")
+            "paused \(node.name) (process \(node.process?.pid ?? 0), SIGSTOP); `./cluster resume \(index)` lets it go on"
+        )
     }
 }

@@ -24,16 +24,25 @@ struct Recover: AsyncParsableCommand {
         let nodes = try client.client()
         let (report, body, url) = try await best(nodes)
         guard report.isNeeded else {
-            say(json ? String(decoding: body, as: UTF8.self) : RecoveryText(report: report).healthy)
+            say(
+                json
+                    ? String(decoding: body, as: UTF8.self)
+                    : RecoveryText(report: report).healthy.joined(separator: "\n"))
             return
         }
         guard yes else {
-            say(json ? String(decoding: body, as: UTF8.self) : RecoveryText(report: report).lines.joined(separator: "\n"))
+            say(
+                json
+                    ? String(decoding: body, as: UTF8.self) : RecoveryText(report: report).lines.joined(separator: "\n")
+            )
             throw ExitCode(1)
         }
         let answer = try await ClusterClient.send(.POST, "/api/cluster/recover", to: url, limit: .seconds(30))
         let forced = try answer.document(as: RecoveryDocument.self)
-        say(json ? String(decoding: answer.body, as: UTF8.self) : RecoveryText(report: forced).done.joined(separator: "\n"))
+        say(
+            json
+                ? String(decoding: answer.body, as: UTF8.self)
+                : RecoveryText(report: forced).done.joined(separator: "\n"))
     }
 
     /// The report of the node that would lose least: each knows only the copies of those that it reaches.
@@ -63,9 +72,10 @@ struct Recover: AsyncParsableCommand {
 struct RecoveryText {
     var report: RecoveryDocument
 
-    var healthy: String {
+    var healthy: [String] {
         let there = report.voters - report.missingVoters.count
-        return "nothing to recover: \(there) of \(report.voters) voters are there, and \(report.majority) suffice"
+        return ["nothing to recover: \(there) of \(report.voters) voters are there, and \(report.majority) suffice"]
+            + report.lostLedgers.map { "  wait: " + away($0) }
     }
 
     var lines: [String] {
@@ -84,21 +94,26 @@ struct RecoveryText {
 
     private var missing: [String] {
         let there = report.voters - report.missingVoters.count
-        return [
+        let head =
             "\(report.answeredBy), in view \(report.view): \(there) of \(report.voters) voters are there, "
-                + "\(report.majority) are needed for the cluster to decide by itself"
-        ] + report.missingVoters.map { voter in
-            "  missing: \(voter.name)" + (voter.hasOtherDisk ? " (it is here, with another disk than the one that voted)" : "")
+            + "\(report.majority) are needed for the cluster to decide by itself"
+        let names = report.missingVoters.map { voter in
+            let remark = voter.hasOtherDisk ? " (it is here, with another disk than the one that voted)" : ""
+            return "  missing: \(voter.name)" + remark
         }
+        return [head] + names
     }
 
     private func cost(_ keeps: String, _ gives: String) -> [String] {
-        report.keptLedgers.map { ledger in
+        let kept = report.keptLedgers.map { ledger in
             "  \(keeps) tasks that \(ledger.founder) took (ledger \(ledger.id)): "
                 + "\(ledger.living.count) of \(ledger.replicas.count) copies, at \(ledger.living.joined(separator: ", "))"
-        } + report.lostLedgers.map { ledger in
-            "  \(gives) tasks that \(ledger.founder) took (ledger \(ledger.id)): no copy is here; there were "
-                + "\(ledger.replicas.count), at \(ledger.replicas.joined(separator: ", "))"
         }
+        return kept + report.lostLedgers.map { "  \(gives) " + away($0) }
+    }
+
+    private func away(_ ledger: RecoveryDocument.Ledger) -> String {
+        "tasks that \(ledger.founder) took (ledger \(ledger.id)): no copy is here; there were \(ledger.replicas.count), at "
+            + ledger.replicas.joined(separator: ", ")
     }
 }

@@ -99,7 +99,8 @@ struct Up: AsyncParsableCommand {
         }
         guard copies == nil || state.nodes.isEmpty else {
             throw CommandFailure(
-                "--copies is settled when a cluster is founded, and the one in \(home.path) is: `down --wipe` removes it")
+                "--copies is settled when a cluster is founded, and the one in \(home.path) is: `down --wipe` removes it"
+            )
         }
 
         let nodes = try LocalNodes(home: home)

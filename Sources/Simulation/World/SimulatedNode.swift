@@ -55,6 +55,7 @@ package final class SimulatedNode: @unchecked Sendable {
     /// The composed node; nil while it is down.
     package private(set) var core: NodeCore?
     private var process: VirtualProcess?
+    private var transport: VirtualTransport?
     private var volume: VirtualVolume?
     private var registry: VirtualRegistry?
     private var random: SeededGenerator
@@ -148,7 +149,7 @@ package final class SimulatedNode: @unchecked Sendable {
             scheduler: process, transport: transport, registry: registry ?? StaticRegistry(scheduler: process),
             volume: volume,
             openGossip: { received, unreachable in
-                VirtualDatagramChannel(on: index, network: network, receive: received, unreachable: unreachable)
+                VirtualDatagramChannel(process, on: index, network: network, receive: received, unreachable: unreachable)
             }, observePauses: { process.observePauses(longerThan: $0, $1) }, lastTurn: { process.lastTurn },
             handlerExecutor: process.poolExecutor, seed: random.next())
         let handler = SimulatedHandler(process: process, observations: world.observations, node: index, start: starts)
@@ -156,6 +157,7 @@ package final class SimulatedNode: @unchecked Sendable {
             NodeCore(configuration, on: platform, stored: stored, handlers: [handler], logger: logger)
         }
         self.process = process
+        self.transport = transport
         self.volume = volume
         self.core = core
         life = .starting
@@ -246,17 +248,19 @@ package final class SimulatedNode: @unchecked Sendable {
         world.observations.cutOff(node: index)
         process.die()
         world.network.processEnded(on: index, isPowered: keepsPower)
+        transport?.processEnded()
         volume?.detach(&random)
         registry?.detach()
         // Unseen by anybody: whatever waits for something is told that it will not come.
         core.stopWaiting()
         Task.detached(executorPreference: process.poolExecutor) { await core.stop() }
         process.runOut()
-        // core.dissolve()
+        core.dissolve()
         process.bury()
         leakedJobs += process.lostJobs
         self.core = nil
         self.process = nil
+        transport = nil
         volume = nil
         registry = nil
         let waiting = calls.keys.sorted().compactMap { calls[$0] }

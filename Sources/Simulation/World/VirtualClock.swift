@@ -8,6 +8,9 @@ package final class VirtualClock: @unchecked Sendable {
     /// True time zero, by a wall clock that is right: 1 January 2026.
     static let epoch: Int64 = 1_767_225_600_000_000
 
+    /// How wrong a wall clock is from the beginning, in microseconds, if clocks may drift.
+    private static let greatestOffset: Int64 = 5_000_000
+
     private let timeline: Timeline
     private var random: SeededGenerator
     /// Of true time `base`, by the monotonic clock.
@@ -25,6 +28,7 @@ package final class VirtualClock: @unchecked Sendable {
         let bound = Int64(greatestDrift * 1_000_000)
         drift = bound > 0 ? Int64.random(in: -bound...bound, using: &random) : 0
         local = Int64.random(in: 1...1_000_000_000_000_000, using: &random)
+        wallOffset = bound > 0 ? Int64.random(in: -Self.greatestOffset...Self.greatestOffset, using: &random) : 0
     }
 
     /// CLOCK_MONOTONIC.

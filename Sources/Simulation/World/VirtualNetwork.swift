@@ -105,7 +105,6 @@ package final class VirtualNetwork: @unchecked Sendable {
         let connections = hosts[node].connections
         hosts[node].connections = []
         for connection in connections { connection.abandon(isPowered: isPowered) }
-        hosts[node].transport?.processEnded()
         hosts[node].transport = nil
         hosts[node].gossip?.close()
         hosts[node].process = nil
@@ -273,14 +272,17 @@ final class VirtualDatagramChannel: DatagramChannel, @unchecked Sendable {
     private var isClosed = false
 
     init(
-        on node: Int, network: VirtualNetwork, receive: @escaping @Sendable (ArraySlice<UInt8>, Address) -> Void,
+        _ process: VirtualProcess, on node: Int, network: VirtualNetwork,
+        receive: @escaping @Sendable (ArraySlice<UInt8>, Address) -> Void,
         unreachable: @escaping @Sendable (Address) -> Void
     ) {
         self.node = node
         self.network = network
         self.receive = receive
         self.unreachable = unreachable
-        network.open(self, on: node)
+        // The dying open nothing.
+        isClosed = !process.isAlive
+        if !isClosed { network.open(self, on: node) }
     }
 
     func send(_ bytes: [UInt8], to address: Address) {

@@ -12,7 +12,12 @@ package enum PauseKind: Equatable, Sendable {
 ///
 /// Jobs of the loop run in the order in which they were handed over. Between two of them the loop may yield (the chance is
 /// the world's): it goes on some microseconds later, and what arrives in the meantime queues up behind, or, if it is a timer,
-/// comes first, as on the libuv loop. Jobs of the pool each start within some microseconds.
+/// comes first, as on the libuv loop.
+///
+/// Tasks: one that begins or is resumed goes on in the order of the jobs, or, drawn, up to 21 us later, as one that comes
+/// back from the pool does. Between its actors and the pool a task hops at once, without a turn of the queue. That is no
+/// refinement: the optimiser removes hops to an executor on which nothing happens, so a hop that took its turn would make a
+/// release build another world than a debug build.
 ///
 /// - alive -> paused -> alive: its events are parked; when it goes on the pause observer is told first.
 /// - alive, paused -> dying: nothing that it does reaches anybody any more. Its jobs still run, at once and unseen, so that its
@@ -22,12 +27,11 @@ package enum PauseKind: Equatable, Sendable {
 final class VirtualProcess: Scheduler, @unchecked Sendable {
     enum Life { case alive, paused, dying, dead }
 
+    fileprivate enum Place { case actor, loopTask, pool }
+
     private enum Job {
-        case actor(UnownedJob, UnownedSerialExecutor)
-        case task(UnownedJob, UnownedTaskExecutor)
+        case task(UnownedJob, Place)
         case action(() -> Void)
-        /// Of the pool; only while dying does it get here.
-        case beside(() -> Void)
     }
 
     /// Jobs of one instant; more, and something spins.
@@ -45,6 +49,9 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
     private(set) var life = Life.alive
     private var jobs: [Job] = []
     private var head = 0
+    /// The task that runs, and where it wants to go on.
+    private var running: UInt = 0
+    private var hop: (job: UnownedJob, place: Place)?
     /// The loop has yielded, and goes on later.
     private var isYielding = false
     private var parked: [VirtualTimer] = []
@@ -136,22 +143,20 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
 
     // MARK: Jobs
 
-    fileprivate func enqueue(actor job: UnownedJob) { enqueue(.actor(job, serialExecutor)) }
-
-    fileprivate func enqueue(task job: UnownedJob) {
-        enqueue(.task(job, loopTaskExecutor.asUnownedTaskExecutor()))
-    }
-
-    fileprivate func enqueue(pool job: UnownedJob) {
+    fileprivate func enqueue(_ job: UnownedJob, on place: Place) {
         timeline.assertThread()
-        let executor = pool.asUnownedTaskExecutor()
-        switch life {
-        case .alive, .paused:
+        if running != 0, Self.identity(of: job) == running {
+            hop = (job, place)
+        } else if isAlive, timeline.random.next() & 1 == 0 {
             let delay = Duration.nanoseconds(Int64(1000 + timeline.random.next() % 20_000))
-            timeline.schedule(.pool, for: self, at: timeline.now + delay) { job.runSynchronously(on: executor) }
-        case .dying, .dead: enqueue(.beside { job.runSynchronously(on: executor) })
+            timeline.schedule(.pool, for: self, at: timeline.now + delay) { [self] in run(job, on: place) }
+        } else {
+            enqueue(.task(job, place))
         }
     }
+
+    /// The runtime hands over the same job for a task again and again: its address.
+    private static func identity(of job: UnownedJob) -> UInt { unsafeBitCast(job, to: UInt.self) }
 
     private func enqueue(_ job: Job) {
         timeline.assertThread()
@@ -166,11 +171,27 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
 
     private func run(_ job: Job) {
         switch job {
-        case .actor(let job, let executor): job.runSynchronously(on: executor)
-        case .task(let job, let executor): job.runSynchronously(on: executor)
+        case .task(let job, let place): run(job, on: place)
         case .action(let action): action()
-        case .beside(let action): timeline.enter(self, isOnLoop: false, action)
         }
+    }
+
+    /// Until the task ends or waits.
+    private func run(_ job: UnownedJob, on place: Place) {
+        var next: (job: UnownedJob, place: Place)? = (job, place)
+        running = Self.identity(of: job)
+        while let (job, place) = next {
+            timeline.enter(self, isOnLoop: place != .pool) {
+                switch place {
+                case .actor: job.runSynchronously(on: serialExecutor)
+                case .loopTask: job.runSynchronously(on: loopTaskExecutor.asUnownedTaskExecutor())
+                case .pool: job.runSynchronously(on: pool.asUnownedTaskExecutor())
+                }
+            }
+            next = hop
+            hop = nil
+        }
+        running = 0
     }
 
     // MARK: Events
@@ -214,7 +235,7 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
             isYielding = false
         case .timer:
             timeline.enter(self, isOnLoop: true, action)
-        case .pool, .connect, .segment:
+        case .connect, .segment:
             timeline.enter(self, isOnLoop: false, action)
         default:
             if isYielding {
@@ -364,7 +385,7 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
         for timer in waiting {
             switch timer.kind {
             case .timer: lastTimers.append(timer)
-            case .pool: if let action = timer.take() { jobs.append(.beside(action)) }
+            case .pool: if let action = timer.take() { jobs.append(.action(action)) }
             default: break
             }
         }
@@ -415,7 +436,7 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
 private final class VirtualSerialExecutor: SerialExecutor, @unchecked Sendable {
     unowned(unsafe) var process: VirtualProcess?
 
-    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(actor: UnownedJob(job)) }
+    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(UnownedJob(job), on: .actor) }
     func isIsolatingCurrentContext() -> Bool? { process?.isCurrent }
 
     func checkIsolated() {
@@ -427,12 +448,12 @@ private final class VirtualSerialExecutor: SerialExecutor, @unchecked Sendable {
 private final class VirtualLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
     unowned(unsafe) var process: VirtualProcess?
 
-    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(task: UnownedJob(job)) }
+    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(UnownedJob(job), on: .loopTask) }
 }
 
 /// Stands for the threads of Swift's pool. `@unchecked`: as above.
 private final class VirtualPoolExecutor: TaskExecutor, @unchecked Sendable {
     unowned(unsafe) var process: VirtualProcess?
 
-    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(pool: UnownedJob(job)) }
+    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(UnownedJob(job), on: .pool) }
 }

@@ -7,7 +7,7 @@ import Synchronization
 
 /// Submits tasks to every node all the time, whatever happens to the nodes, and remembers which were accepted.
 ///
-/// Every task is a short `sleep` that writes down that it began. What was not answered may have been accepted or not: it is counted,
+/// Every task is a short `sleep` that writes down that it began; they come four at a time, and fill about half of the slots of three nodes. What was not answered may have been accepted or not: it is counted,
 /// and nothing is expected of it.
 final class Load: Sendable {
     private let cluster: LocalCluster
@@ -58,18 +58,25 @@ final class Load: Sendable {
 
     // MARK: Submitting
 
-    private static let task = #"{"task_type": "sleep", "payload": {"milliseconds": 30, "count_file": "runs.txt"}}"#
+    private static let milliseconds = 60
+    private static let batch: [UInt8] = {
+        let task =
+            #"{"task_type": "sleep", "payload": {"milliseconds": \#(milliseconds), "count_file": "runs.txt"}}"#
+        return Array(("[" + Array(repeating: task, count: 4).joined(separator: ",") + "]").utf8)
+    }()
 
     private func submit(to node: TestNode) async {
         while !isOver {
             let kind: String
             do {
                 let answer = try await ClusterClient.send(
-                    .POST, "/api/tasks", to: node.url, body: Array(Self.task.utf8), limit: .seconds(5))
-                if answer.status == 202 {
-                    let id = try answer.document(as: AcceptedDocument.self).id
-                    state.withLock { $0.accepted.append(id) }
-                    kind = "accepted"
+                    .POST, "/api/tasks/batch", to: node.url, body: Self.batch, limit: .seconds(5))
+                if (200..<300).contains(answer.status) {
+                    let ids = try answer.document(as: BatchDocument.self).results.compactMap { result in
+                        if case .accepted(let id) = result { id } else { nil as TaskID? }
+                    }
+                    state.withLock { $0.accepted += ids }
+                    kind = ids.isEmpty ? "refused" : "accepted"
                 } else {
                     kind = "answered \(answer.status)"
                 }
@@ -78,7 +85,7 @@ final class Load: Sendable {
             }
             state.withLock { $0.counts[kind, default: 0] += 1 }
             // A client at rest between two requests; longer where nobody answers.
-            let pause = Duration.milliseconds(kind == "accepted" ? 40 : 150)
+            let pause = Duration.milliseconds(kind == "accepted" ? 80 : 150)
             // Cancelled means over.
             try? await Task.sleep(for: pause)
         }

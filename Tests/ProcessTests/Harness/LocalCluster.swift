@@ -104,7 +104,9 @@ struct LocalCluster: Sendable {
             let work = supervisor.folder + "/work"
             try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
             let nodes = try (0..<count).map { index in
-                var seeds = try (0..<count).filter { $0 != index }.map { "\(try place($0).host):\(gossip[$0])" }
+                // Without a registry, the first of the seeds founds the cluster: it has to find itself among them.
+                let others = (0..<count).filter { $0 != index || redis == nil && count > 1 }
+                var seeds = try others.map { "\(try place($0).host):\(gossip[$0])" }
                 seeds += options.extraSeeds.map { "127.0.0.1:\($0)" }
                 var arguments = ["--work", work, "--cluster", options.name, "--slots", String(options.slots)]
                 if let redis { arguments += ["--registry", redis.url] }

@@ -1,4 +1,6 @@
+import APIModel
 import Foundation
+import Primitives
 import Synchronization
 
 @testable import Command
@@ -55,7 +57,9 @@ final class TestRedis: Sendable {
     }
 
     /// One command on a connection of its own.
-    func ask(_ words: String...) throws -> Reply {
+    func ask(_ words: String...) throws -> Reply { try ask(words) }
+
+    func ask(_ words: [String]) throws -> Reply {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw HarnessError("socket: \(String(cString: strerror(errno)))") }
         defer { close(descriptor) }
@@ -75,6 +79,20 @@ final class TestRedis: Sendable {
         }
         var reader = ReplyReader(descriptor: descriptor)
         return try reader.reply()
+    }
+
+    /// The results of these tasks, as far as there are any.
+    func results(of ids: [TaskID], cluster: String) throws -> [TaskDocument] {
+        try stride(from: 0, to: ids.count, by: 200).flatMap { start in
+            let keys = ids[start..<min(start + 200, ids.count)].map { "apus:\(cluster):result:\($0)" }
+            guard case .many(let values) = try ask(["MGET"] + keys) else {
+                throw HarnessError("Redis answers MGET with something else")
+            }
+            return try values.compactMap { value -> TaskDocument? in
+                guard case .text(let text) = value else { return nil }
+                return try JSONDecoder().decode(TaskDocument.self, from: Data(text.utf8))
+            }
+        }
     }
 
     /// How many of these tasks have a result here.

@@ -104,6 +104,7 @@ private final class Wires: @unchecked Sendable {
     func kill(_ index: Int, isPowered: Bool = true) {
         ends[index].process.die()
         network.processEnded(on: index, isPowered: isPowered)
+        ends[index].transport.processEnded()
         ends[index].process.runOut()
         ends[index].process.bury()
     }

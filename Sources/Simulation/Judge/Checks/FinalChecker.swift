@@ -107,7 +107,7 @@ struct FinalChecker {
         let now = world.now
         let stored = document.flatMap { ToldOutcome(document: $0) }
         let recorded = record.flatMap { ToldOutcome($0) }
-        if let stored, let recorded, stored != recorded {
+        if let stored, let recorded, stored.contradicts(recorded) {
             return Violation(.registryDiffers, "\(id) is \(recorded), and in the registry \(stored)", at: now)
         }
         guard let outcome = recorded ?? stored else {

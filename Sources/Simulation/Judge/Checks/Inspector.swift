@@ -38,12 +38,14 @@ final class Inspector: @unchecked Sendable {
     /// Looks at every node.
     func inspect() -> Violation? {
         stage.adopt()
-        // Views first: what is the newest one decides what the ledgers have to hold.
         for node in world.nodes {
-            guard let (identity, profile, view) = node.look({ ($0.identity, $0.profile, $0.view) }) else { continue }
+            guard let (identity, profile) = node.look({ ($0.identity, $0.profile) }) else { continue }
             stage.machines[node.index].identity = identity
             stage.machines[node.index].profile = profile
-            guard let view else { continue }
+        }
+        // Views first: what is the newest one decides what the ledgers have to hold.
+        for node in world.nodes {
+            guard let view = node.look({ $0.view }) ?? nil else { continue }
             stage.machines[node.index].installed = view
             if viewNumbers[node.index] != view.number {
                 viewNumbers[node.index] = view.number

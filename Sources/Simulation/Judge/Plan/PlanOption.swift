@@ -50,6 +50,7 @@ package struct PlanOption: Sendable {
         PlanOption("early", "1: faults from the first moment on, 0: once the cluster is formed", [(0, 9), (1, 1)], in: 0...1),
         PlanOption(
             "intensity", "faults in ten minutes", [(5, 10), (20, 25), (50, 35), (90, 20), (160, 10)], in: 0...2000),
+        PlanOption("fence", "1: rule R3 is checked", [(1, 1)], in: 0...1),
         PlanOption("beyond", "1: more copies may be destroyed than the promise allows", [(0, 97), (1, 3)], in: 0...1),
     ]
 

@@ -283,8 +283,14 @@ final class FaultInjector: @unchecked Sendable {
             return takeDown(victim, for: length, fault) { world.nodes[victim].crash(.kill) }
         }
         takeDown(victim, for: length, fault) {
-            world.nodes[victim].loseDisk()
+            let node = world.nodes[victim]
+            node.loseDisk()
             stage.lostStore(of: victim, votes: true)
+            // Without its disk a node knows its last generation only by its clock: one that was set back would have it come back
+            // as an earlier start of itself, which the others refuse until the time has passed.
+            let wall = Int64(clamping: node.clock.microsecondsSince1970)
+            let right = VirtualClock.epoch + world.now.nanoseconds / 1000
+            if wall < right { node.clock.jumpWall(by: .microseconds(right - wall)) }
         }
     }
 

@@ -273,8 +273,7 @@ struct Gaps {
 }
 
 extension SimulationPlan {
-    /// Rule R3 is there to be checked.
-    var checksFence: Bool { true }
+    var checksFence: Bool { options["fence"] == 1 }
 }
 
 extension WorldSettings {

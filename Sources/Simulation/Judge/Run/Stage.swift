@@ -94,7 +94,9 @@ final class Stage: @unchecked Sendable {
     // MARK: Copies
 
     func isGood(_ replica: StoreHolder, of ledger: LedgerID) -> Bool {
-        guard let index = names[replica.name], machines[index].profile?.store == replica.store else { return false }
+        guard let index = names[replica.name] else { return false }
+        // One that was never looked at has lost nothing yet.
+        if let profile = machines[index].profile, profile.store != replica.store { return false }
         return !machines[index].harmed.contains(ledger)
     }
 
@@ -116,7 +118,7 @@ final class Stage: @unchecked Sendable {
     }
 
     private func hasVote(_ voter: StoreHolder) -> Bool {
-        names[voter.name].map { machines[$0].profile?.disk == voter.store } ?? false
+        names[voter.name].map { machines[$0].profile?.disk ?? voter.store == voter.store } ?? false
     }
 
     /// Too many voters have lost their disks: no view can ever change again.

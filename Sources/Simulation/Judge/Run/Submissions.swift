@@ -95,17 +95,23 @@ final class Submissions: @unchecked Sendable {
             known[id]?.toldAt = now
             return nil
         }
-        guard before != outcome else { return nil }
+        guard before.contradicts(outcome) else { return nil }
         return Violation(.twoOutcomes, "\(id) was told as \(before), and now as \(outcome)", at: now)
     }
 }
 
 /// An outcome as a client sees it.
-struct ToldOutcome: Hashable, Sendable, CustomStringConvertible {
+struct ToldOutcome: Sendable, CustomStringConvertible {
     let status: TaskStatus
     let finishedAt: Int64?
     let failure: String?
+    /// Nil as well if it was not looked at.
     let resultBytes: Int?
+
+    func contradicts(_ other: ToldOutcome) -> Bool {
+        if let mine = resultBytes, let theirs = other.resultBytes, mine != theirs { return true }
+        return status != other.status || finishedAt != other.finishedAt || failure != other.failure
+    }
 
     var description: String {
         "\(status.name) at \(finishedAt.map(String.init) ?? "no time")" + (failure.map { " (\($0))" } ?? "")
