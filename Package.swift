@@ -117,7 +117,8 @@ let package = Package(
         .executableTarget(
             name: "Command",
             dependencies: [
-                "Primitives", "TaskLedger", "EventLoop", "Journal", "Service", "APIModel", "Registry", "Node", "HTTPAPI", "TaskHandlers",
+                "Primitives", "TaskLedger", "EventLoop", "Journal", "Service", "APIModel", "Registry", "Node",
+                "HTTPAPI", "TaskHandlers",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),

@@ -126,8 +126,10 @@ extension Journal {
 
     // MARK: - With nothing to write
 
+    /// Something is durable, and no group on the disk says so.
+    private var isNameless: Bool { !disk.isUnsynced && disk.named < disk.contentEnd }
+
     private func rest() {
-        let isNameless = !disk.isUnsynced && disk.named < disk.contentEnd
         if life == .closing {
             guard !isNameless else {
                 enqueue(PendingGroup(.note))
@@ -137,7 +139,7 @@ extension Journal {
         } else if isNameless, quietTimer == nil {
             quietTimer = scheduler.schedule(after: Self.quietTime) { [self] in
                 quietTimer = nil
-                guard queue.isEmpty, !isBusy, disk.named < disk.contentEnd else { return flush() }
+                guard queue.isEmpty, !isBusy, isNameless else { return flush() }
                 enqueue(PendingGroup(.note))
                 flush()
             }

@@ -226,7 +226,8 @@ actor LocalQueue {
             }
         let made = owner.install(
             viewNumber: view.number, roles: roles, members: Set(view.members.map(\.id)),
-            leaseRests: { [node] holder in node.colleagues.fence.onLoop { $0.restsUntil(leaseOf: holder) } }, at: node.now,
+            leaseRests: { [node] holder in node.colleagues.fence.onLoop { $0.restsUntil(leaseOf: holder) } },
+            at: node.now,
             timestamp: node.timestamp, copies: { id in node.colleagues.replicas.onLoop { $0.take(id) } }, into: &effects
         )
         keepDeposed()

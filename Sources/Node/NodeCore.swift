@@ -45,7 +45,8 @@ package final class NodeCore: Sendable {
             membership: MembershipActor(context, seed: random.next()),
             views: ViewKeeper(context, record: stored.record, seed: random.next()),
             queue: LocalQueue(context, seed: random.next()),
-            replicas: Replicas(context, recovered: stored.ledgers), ledgers: LedgerKeeper(context, recovered: stored.journal),
+            replicas: Replicas(context, recovered: stored.ledgers),
+            ledgers: LedgerKeeper(context, recovered: stored.journal),
             fence: FenceKeeper(context, known: stored.record.view),
             workers: WorkerPool(context, handlers: handlers, seed: random.next()),
             archive: ResultArchive(context, candidate: ClusterID(high: random.next(), low: random.next())), node: self)

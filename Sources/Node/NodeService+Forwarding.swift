@@ -81,19 +81,6 @@ extension NodeService {
     }
 }
 
-extension SubmissionRefusal {
-    /// What is told when two nodes refuse: that which is over first. Full queues empty by themselves; a full disk needs
-    /// somebody; all of them are told.
-    func weighed(against other: SubmissionRefusal) -> SubmissionRefusal {
-        switch (self, other) {
-        case (.diskFull(let disks), .diskFull(let more)):
-            .diskFull((disks + more).sorted { $0.node < $1.node })
-        case (.full, .diskFull), (.unknownTaskType, _), (.unconfirmed, _): self
-        case (.diskFull, _), (.full, _), (.unavailable, _): other
-        }
-    }
-}
-
 extension Limits {
     /// Seconds after which a client may try again when every node is full.
     static let retryAfter = 1

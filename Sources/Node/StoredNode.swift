@@ -50,7 +50,8 @@ package struct StoredNode: Sendable {
             guard identity.cluster == configuration.cluster else {
                 throw StoredNodeError(
                     "the folder belongs to the cluster \(identity.cluster), and this node is of "
-                        + "\(configuration.cluster): start it with --cluster \(identity.cluster), or with a folder of its own")
+                        + "\(configuration.cluster): start it with --cluster \(identity.cluster), or with a folder of its own"
+                )
             }
             guard let view = try volume.read(Self.viewFile, upTo: Limits.frameBytes) else {
                 throw StoredNodeError(
@@ -150,14 +151,16 @@ struct DiskIdentity: Hashable, Sendable {
         }
         guard format <= Self.format else {
             throw StoredNodeError(
-                "the data folder has format \(format), and this program knows formats up to \(Self.format): use a newer one")
+                "the data folder has format \(format), and this program knows formats up to \(Self.format): use a newer one"
+            )
         }
         guard let name = values["name"].flatMap({ NodeName(String($0)) }), let cluster = values["cluster"],
             let disk = values["disk"].flatMap({ UInt64($0, radix: 16) }),
             let store = values["store"].flatMap({ UInt64($0, radix: 16) })
         else {
             throw StoredNodeError(
-                "the file `node` of the data folder is damaged: restore it, or start with an empty folder as a new node")
+                "the file `node` of the data folder is damaged: restore it, or start with an empty folder as a new node"
+            )
         }
         self.init(name: name, cluster: String(cluster), disk: StoreID(disk), store: StoreID(store))
     }

@@ -42,9 +42,9 @@ extension ViewKeeper {
         node.colleagues.archive.onLoop { $0.joined(cluster) }
     }
 
-    /// This generation was removed, or called dead, which is final. What it owned belongs to others by now; it steps down
-    /// from all, keeps its promises and its disk, and comes back as a new generation. Its running tasks go on: they report
-    /// to the new primaries.
+    /// This generation was removed, or called dead, which is final. What it owned belongs to others by now; it steps
+    /// down from all, keeps its promises and its disk, and comes back as a new generation. Its running tasks go on:
+    /// they report to the new primaries.
     func returnUnderNewGeneration() {
         guard !isReturning, !isStopped, !node.colleagues.queue.onLoop({ $0.isDraining }) else { return }
         isReturning = true

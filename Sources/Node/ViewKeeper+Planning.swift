@@ -15,7 +15,8 @@ struct RollCall {
     /// Nil: nobody is waited for.
     private(set) var due: Instant?
 
-    /// What of `wanted` is to be asked now. Everybody is asked once for each view; whoever answers late counts all the same.
+    /// What of `wanted` is to be asked now. Everybody is asked once for each view; whoever answers late counts all the
+    /// same.
     mutating func begin(_ wanted: [Item], until due: Instant) -> [Item] {
         let new = wanted.filter { !asked.contains($0) }
         guard !new.isEmpty else { return [] }
@@ -127,8 +128,8 @@ extension ViewKeeper {
         return known.isDraining != record.load.isDraining
     }
 
-    /// Asks the planner, if anything has changed, once the lengths of the replicas that may take over are known or took too
-    /// long.
+    /// Asks the planner, if anything has changed, once the lengths of the replicas that may take over are known or took
+    /// too long.
     func reconsider() {
         guard !isStopped, let view = agreement.installed, agreement.isVoter else { return }
         let observed = observations(view)

@@ -42,8 +42,8 @@ extension ViewKeeper {
     /// What is missing, and what would be given up; nil: this node knows of no cluster.
     func recoveryReport() -> Views.RecoveryReport? { view.map { Views.RecoveryReport($0, observations($0)) } }
 
-    /// An operator says that what the report calls missing will not come back. `completion` is called once, on the loop: with the
-    /// view that is installed here then, and that the others are told of.
+    /// An operator says that what the report calls missing will not come back. `completion` is called once, on the
+    /// loop: with the view that is installed here then, and that the others are told of.
     func forceView(_ completion: @escaping @Sendable (Result<View, ForceRefusal>) -> Void) {
         guard let view else { return completion(.failure(.noView)) }
         guard forcing == nil else { return completion(.failure(.underWay)) }

@@ -5,15 +5,15 @@ import Primitives
 import Views
 import Wire
 
-/// Keeps the view: carries out what the agreement machine wants, tells it what the planner wishes (`ViewKeeper+Planning`), and
-/// tells the others what was installed (`+Installing`): rule R1. Asks the registry where two voters need it
-/// (`+TieBreaker`), and lets an operator go on without what is missing (`+Recovery`).
+/// Keeps the view: carries out what the agreement machine wants, tells it what the planner wishes
+/// (`ViewKeeper+Planning`), and tells the others what was installed (`+Installing`): rule R1. Asks the registry where
+/// two voters need it (`+TieBreaker`), and lets an operator go on without what is missing (`+Recovery`).
 ///
 /// Also founds a cluster, if the registry (or, without one, the list of seeds) says that this node should; and returns
 /// under a new generation when this one was removed.
 ///
-/// The planner is asked when something has changed that it looks at. There is a timer for what the machines are waiting for,
-/// and a slow tick in case that something was missed.
+/// The planner is asked when something has changed that it looks at. There is a timer for what the machines are waiting
+/// for, and a slow tick in case that something was missed.
 actor ViewKeeper {
     nonisolated let node: NodeContext
     nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
@@ -36,7 +36,8 @@ actor ViewKeeper {
     /// Of the views that this process may force.
     var salt: UInt64
 
-    /// When the view was installed, or the process started: a member that was never heard of since then for long is gone.
+    /// When the view was installed, or the process started: a member that was never heard of since then for long is
+    /// gone.
     var installedAt: Instant
     let startedAt: Instant
     /// The cluster was down when this process started.
@@ -89,16 +90,16 @@ actor ViewKeeper {
         }
     }
 
-    /// Whether the view still counts on this node, though there is somebody to take its place: as primary of a ledger, or
-    /// as a backup. A node that leaves waits until it does not.
+    /// Whether the view still counts on this node, though there is somebody to take its place: as primary of a ledger,
+    /// or as a backup. A node that leaves waits until it does not.
     var isNeeded: Bool {
         guard let view else { return false }
         let others = node.colleagues.membership.onLoop { $0.members }.count { record in
             record.state == .alive && !record.load.isDraining && view.member(record.id) != nil
                 && record.id.name != node.name
         }
-        // An empty one, too: if its only replica left it behind it would be unavailable for ever. A voter that has not heard of
-        // the drain yet gives this node a new one as soon as the old one is handed over.
+        // An empty one, too: if its only replica left it behind it would be unavailable for ever. A voter that has not
+        // heard of the drain yet gives this node a new one as soon as the old one is handed over.
         let isPrimary = view.ledgers.contains {
             $0.primary == StoreHolder(name: node.name, store: node.profile.store)
         }
@@ -211,7 +212,8 @@ actor ViewKeeper {
         case .success:
             handle(.persisted(ticket: ticket))
         case .failure(let error):
-            // Nothing that rests on this record is said: the node neither votes nor installs. It cannot go on like this.
+            // Nothing that rests on this record is said: the node neither votes nor installs. It cannot go on like
+            // this.
             node.logger.critical("the view cannot be written", metadata: ["error": "\(error)"])
             node.colleagues.node.stopBecause("\(error)")
         }

@@ -92,6 +92,19 @@ public enum SubmissionRefusal: Sendable, Hashable {
     case unconfirmed(TaskID)
 }
 
+extension SubmissionRefusal {
+    /// What is told when two nodes refuse: that which is over first. A full queue empties by itself; a full disk needs
+    /// somebody, so all of them are named; what keeps one node from taking tasks says nothing of the others.
+    package func weighed(against other: SubmissionRefusal) -> SubmissionRefusal {
+        switch (self, other) {
+        case (.diskFull(let disks), .diskFull(let more)):
+            .diskFull((disks + more).sorted { $0.node < $1.node })
+        case (.full, .diskFull), (.unknownTaskType, _), (.unconfirmed, _): self
+        case (.diskFull, _), (.full, _), (.unavailable, _): other
+        }
+    }
+}
+
 /// A node that has no room for its journal.
 public struct FullDisk: Sendable, Hashable {
     public var node: NodeName

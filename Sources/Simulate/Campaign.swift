@@ -62,7 +62,8 @@ struct Campaign {
         let property = Property.notReproducible
         report.failure = SimulationReport.Failure(
             property: property.rawValue, meaning: property.meaning,
-            detail: "\(report.events) events with hash \(String(report.traceHash, radix: 16)), then \(again.events) with "
+            detail:
+                "\(report.events) events with hash \(String(report.traceHash, radix: 16)), then \(again.events) with "
                 + "\(String(again.traceHash, radix: 16))", seconds: 0)
     }
 

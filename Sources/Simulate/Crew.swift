@@ -149,7 +149,8 @@ final class Hand: Sendable {
         report.failure = SimulationReport.Failure(
             property: property.rawValue, meaning: property.meaning, detail: detail, seconds: 0)
         if let settings = try? PlanSettings(request.settings) {
-            report.plan = SimulationPlan(seed: request.seed, forced: settings.forced, filter: settings.filter).description
+            report.plan =
+                SimulationPlan(seed: request.seed, forced: settings.forced, filter: settings.filter).description
         }
         return report
     }

@@ -10,10 +10,12 @@ struct MembershipTable {
             parameters.nodeHours = 1000
             parameters.loss = loss
             let report = MembershipExperiment.run(parameters, seed: 1)
-            Swift.print("  \(Int(loss * 100)) % loss: \(report.falseDeaths) deaths, \(report.falseSuspicions) suspicions")
+            Swift.print(
+                "  \(Int(loss * 100)) % loss: \(report.falseDeaths) deaths, \(report.falseSuspicions) suspicions")
         }
         Swift.print("")
-        Swift.print("members  all know of a kill: median, worst   of a pulled cable: median, worst   per member and second")
+        Swift.print(
+            "members  all know of a kill: median, worst   of a pulled cable: median, worst   per member and second")
         for size in [10, 100, 1000] {
             let kills = crashes(size, .killed)
             let cables = crashes(size, .unplugged)

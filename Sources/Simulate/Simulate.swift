@@ -64,7 +64,9 @@ struct Simulate: ParsableCommand {
     mutating func validate() throws {
         guard seeds > 0 else { throw ValidationError("--seeds: at least 1") }
         guard jobs ?? 1 > 0 else { throw ValidationError("--jobs: at least 1") }
-        guard !trace || seed != nil else { throw ValidationError("--trace: give a --seed as well, or it is too much to read") }
+        guard !trace || seed != nil else {
+            throw ValidationError("--trace: give a --seed as well, or it is too much to read")
+        }
         if let minutes {
             guard minutes >= 0.4, minutes <= 600 else { throw ValidationError("--minutes: between 0.4 and 600") }
             settings.append("seconds=\(Int(minutes * 60))")

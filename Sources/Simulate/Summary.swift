@@ -61,7 +61,9 @@ struct Summary: Sendable {
         if failed.isEmpty {
             lines.append("no violation")
         } else {
-            lines.append("VIOLATIONS: " + failed.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
+            lines.append(
+                "VIOLATIONS: "
+                    + failed.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
         }
         return lines.joined(separator: "\n")
     }

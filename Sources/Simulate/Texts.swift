@@ -31,7 +31,8 @@ enum Texts {
         let bug = request.bug.map { " (with the planted bug \($0))" } ?? ""
         lines.append("again\(bug):  scripts/simulate --seed \(request.seed) \(request.settings.joined(separator: " "))")
         if request.settings != original.settings {
-            lines.append("as it was: scripts/simulate --seed \(original.seed) \(original.settings.joined(separator: " "))")
+            lines.append(
+                "as it was: scripts/simulate --seed \(original.seed) \(original.settings.joined(separator: " "))")
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -4,8 +4,8 @@ package import Node
 package import Peers
 package import Primitives
 
-/// A whole cluster in one process and on one thread: the real actors of every node, on a virtual clock, a virtual network,
-/// virtual disks and a virtual Redis. The same settings give the same run, event by event: `trace.hash` tells.
+/// A whole cluster in one process and on one thread: the real actors of every node, on a virtual clock, a virtual
+/// network, virtual disks and a virtual Redis. The same settings give the same run, event by event: `trace.hash` tells.
 ///
 /// A world belongs to the thread that made it; several worlds may run at a time, each on its own. Nothing happens but
 /// in `run`: between two calls the caller looks, and interferes.
@@ -104,8 +104,8 @@ package final class World: @unchecked Sendable {
     /// The nodes whose process runs, paused or not.
     package var running: [SimulatedNode] { nodes.filter { $0.core != nil } }
 
-    /// Ends everything and breaks the references between a node's actors, so that the memory is freed. The world is of no
-    /// more use.
+    /// Ends everything and breaks the references between a node's actors, so that the memory is freed. The world is of
+    /// no more use.
     package func end() {
         for node in nodes where node.isUp { node.crash(.kill) }
         timeline.end()

@@ -40,7 +40,9 @@ extension TaskOwner {
     }
 
     /// The lease is void, but its holder may begin the task up to `until`.
-    mutating func revoke(_ record: TaskRecord, _ lease: Lease, until: Instant?, in index: Int, at now: Instant, _ timestamp: Timestamp) {
+    mutating func revoke(
+        _ record: TaskRecord, _ lease: Lease, until: Instant?, in index: Int, at now: Instant, _ timestamp: Timestamp
+    ) {
         let rest = until.flatMap { $0 > now ? $0 : nil }
         if let rest { revoked[record.id] = rest }
         interrupt(record, lease, isBlamed: lease.isStarted, in: index, timestamp: timestamp)

@@ -49,7 +49,8 @@ extension TaskOwner {
     /// - Returns: the takeovers of ledgers in which there was anything.
     public mutating func install(
         viewNumber: UInt64, roles: [LedgerRole], members: Set<NodeID>,
-        leaseRests: (NodeID) -> Instant? = { _ in nil }, at now: Instant, timestamp: Timestamp, copies: (LedgerID) -> LedgerCopy, into effects: inout [OwnerEffect]
+        leaseRests: (NodeID) -> Instant? = { _ in nil }, at now: Instant, timestamp: Timestamp,
+        copies: (LedgerID) -> LedgerCopy, into effects: inout [OwnerEffect]
     ) -> [TakeoverRecord] {
         var takeovers: [TakeoverRecord] = []
         // A ledger that stays here in a higher term: its copy is nowhere but here.

@@ -7,18 +7,18 @@ public import Primitives
 //   process is proven to be gone;
 // - by an operator, who says that the missing voters will not come back.
 //
-// Whatever the missing voters may have decided before they ended, or decide should they come back where they do not hear of
-// it, must not be mixed up with it. So its number lies a *jump* above n, and so does the term of every ledger; the numbers
-// of new ledgers leave a gap as well. The jump is at least `Limits.forcedJump`, more than there are views between two
-// failures, and up to twice that by a random draw, so that views forced by two parts of a cluster that know nothing of each
-// other differ too. When all meet again, the higher number is installed everywhere; what the others' ledgers hold is sealed
-// by the higher terms, offered, and adopted.
+// Whatever the missing voters may have decided before they ended, or decide should they come back where they do not
+// hear of it, must not be mixed up with it. So its number lies a *jump* above n, and so does the term of every ledger;
+// the numbers of new ledgers leave a gap as well. The jump is at least `Limits.forcedJump`, more than there are views
+// between two failures, and up to twice that by a random draw, so that views forced by two parts of a cluster that know
+// nothing of each other differ too. When all meet again, the higher number is installed everywhere; what the others'
+// ledgers hold is sealed by the higher terms, offered, and adopted.
 //
 // What remains is that two parts may work at the same time. Proof excludes that while the missing are dead; it does not
-// when they start again in a place from which they do not reach the survivors, before they have heard of the forced view:
-// a majority of the voters of view n, they would go on from n. What prevents it mostly: a voter that starts waits for *all*
-// voters of its last view, up to `Limits.coldStartPatience`, unless it meets one that is running. For two voters there is
-// no such case: see `ViewAgreement`.
+// when they start again in a place from which they do not reach the survivors, before they have heard of the forced
+// view: a majority of the voters of view n, they would go on from n. What prevents it mostly: a voter that starts waits
+// for *all* voters of its last view, up to `Limits.coldStartPatience`, unless it meets one that is running. For two
+// voters there is no such case: see `ViewAgreement`.
 
 extension Limits {
     /// How far a forced view's number, and its terms, lie above those before, at least; less than twice that.
@@ -66,16 +66,16 @@ extension ViewPlanner {
         }
     }
 
-    /// The view that the survivors of `mayForce` may agree on. Ledgers without a living copy stay listed: their disks may
-    /// come back.
+    /// The view that the survivors of `mayForce` may agree on. Ledgers without a living copy stay listed: their disks
+    /// may come back.
     ///
     /// - Parameter salt: drawn at random, by each process anew.
     public static func forced(after view: View, _ observed: Observations, salt: UInt64) -> View? {
         plan(after: view, observed, Forcing(salt: salt, isFinal: false))
     }
 
-    /// The view that an operator forces: of the members that are alive. Ledgers of which none of them holds a listed copy are
-    /// given up (`losses`).
+    /// The view that an operator forces: of the members that are alive. Ledgers of which none of them holds a listed
+    /// copy are given up (`losses`).
     ///
     /// - Returns: nil if nobody is alive.
     public static func recovered(after view: View, _ observed: Observations, salt: UInt64) -> View? {

@@ -2,8 +2,8 @@ import Primitives
 
 /// What becomes of the ledgers (rule R2, Takeover).
 ///
-/// Safety rests on two rules: a takeover lists only replicas that the view before it listed, and a learner is listed only
-/// by an ask that names this very view and term. Everything else is a matter of availability.
+/// Safety rests on two rules: a takeover lists only replicas that the view before it listed, and a learner is listed
+/// only by an ask that names this very view and term. Everything else is a matter of availability.
 struct LedgerPlan {
     private let view: View
     private let situation: Situation
@@ -101,8 +101,8 @@ struct LedgerPlan {
         return Term(overflow ? .max : value)
     }
 
-    /// No living replica is listed. The ledger is unavailable, until one of its stores comes back or all are known lost: as
-    /// their nodes say, or an operator.
+    /// No living replica is listed. The ledger is unavailable, until one of its stores comes back or all are known
+    /// lost: as their nodes say, or an operator.
     private mutating func keepOrGiveUp(_ ledger: LedgerAssignment) {
         if forcing?.isFinal == true || ledger.replicas.allSatisfy(situation.isLost) {
             let number = view.number &+ (forcing?.jump ?? 1)
@@ -156,7 +156,8 @@ struct LedgerPlan {
     // MARK: Creation and deletion
 
     private mutating func create() {
-        // A member whose ledger was taken over, and which returned with its store, needs another one: that one only drains.
+        // A member whose ledger was taken over, and which returned with its store, needs another one: that one only
+        // drains.
         let founders = Set(ledgers.filter { $0.primary == $0.founder }.map(\.founder))
         for member in situation.members where situation.isAlive(member.replica) && !founders.contains(member.replica) {
             guard !situation.isDraining(member.id.name), ledgers.count < Limits.ledgers, nextLedger.rawValue < .max
@@ -170,8 +171,8 @@ struct LedgerPlan {
         }
     }
 
-    /// A drained ledger goes when its founder's store has left, or has lost it to another: nobody would fill it again. The
-    /// last ledger stays, for it owns the key slots.
+    /// A drained ledger goes when its founder's store has left, or has lost it to another: nobody would fill it again.
+    /// The last ledger stays, for it owns the key slots.
     private mutating func deleteDrained() {
         let drained = view.ledgers.filter { ledger in
             observed.drainedLedgers.contains { isCurrent($0.ledger, $0.view, $0.term, ledger) }

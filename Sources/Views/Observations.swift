@@ -76,8 +76,8 @@ public struct ObservedNode: Hashable, Sendable {
     public var profile: MemberProfile
     public var condition: Condition
     public var isDraining: Bool
-    /// This generation's process is gone for certain: two saw it, or one where there was no other; or it has said itself
-    /// that it leaves.
+    /// This generation's process is gone for certain: two saw it, or one where there was no other; or it has said
+    /// itself that it leaves.
     public var isExitProven: Bool
 
     public init(
@@ -94,21 +94,21 @@ public struct ObservedNode: Hashable, Sendable {
 /// Everything that may call for another view, as one node sees it.
 ///
 /// `nodes` contains the observer itself, alive and as it is now.
-/// A member of the view that `nodes` does not mention, or mentions with an older generation, counts as a suspect: it stays.
-/// After a cold start it is for the observer to call a member `.gone` that never showed up.
+/// A member of the view that `nodes` does not mention, or mentions with an older generation, counts as a suspect: it
+/// stays. After a cold start it is for the observer to call a member `.gone` that never showed up.
 public struct Observations: Hashable, Sendable {
     /// The planner sorts them: one of each name.
     public var nodes: [ObservedNode]
     public var asks: [LearnerAsk]
-    /// Learners that were asked for and failed since, though they may seem alive. A view is made even if nothing else in it
-    /// changes, or the primary would wait for them for ever.
+    /// Learners that were asked for and failed since, though they may seem alive. A view is made even if nothing else
+    /// in it changes, or the primary would wait for them for ever.
     public var failedAsks: [LearnerAsk]
     public var unreachableBackups: [BackupComplaint]
     public var drainedLedgers: [DrainedLedger]
     /// Answers to `ViewPlanner.positionsWanted`.
     public var positions: [ReplicaPosition]
-    /// What `TieBreaker` says: a mark that a view with two voters may carry, and whether the one that it carries is of no
-    /// use any more.
+    /// What `TieBreaker` says: a mark that a view with two voters may carry, and whether the one that it carries is of
+    /// no use any more.
     public var tieMark: UInt64?
     public var isTieMarkLost: Bool
 

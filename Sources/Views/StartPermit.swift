@@ -54,7 +54,9 @@ public struct StartPermit: Sendable {
 
     /// A voter has granted the request of that number. Ignored if it does not vote, or the request is too old or void.
     public mutating func granted(_ number: UInt64, by voter: StoreHolder) {
-        guard isMember, voters.contains(voter), let request = asked.first(where: { $0.number == number }) else { return }
+        guard isMember, voters.contains(voter), let request = asked.first(where: { $0.number == number }) else {
+            return
+        }
         if let index = answers.firstIndex(where: { $0.voter == voter }) {
             answers[index].sentAt = max(answers[index].sentAt, request.at)
         } else {

@@ -1,26 +1,26 @@
 public import Primitives
 
-/// What the registry is good for when two voters have lost each other: whoever first claims the number of the next view may
-/// decide it alone (`ViewAgreement+Alone`).
+/// What the registry is good for when two voters have lost each other: whoever first claims the number of the next view
+/// may decide it alone (`ViewAgreement+Alone`).
 ///
-/// A registry is a cache. It may be emptied, or lose what it has: then the other one could claim the number again, and the
-/// view would have two contents. So a claim counts only while a **mark** is there:
+/// A registry is a cache. It may be emptied, or lose what it has: then the other one could claim the number again, and
+/// the view would have two contents. So a claim counts only while a **mark** is there:
 ///
-/// 1. Before a view with two voters is proposed, the proposer writes a mark of its own, a random key, into the registry, once.
-///    A mark whose writing has failed is never used. The mark is a part of the proposed view.
-/// 2. Who claims the number n + 1 looks afterwards whether the mark of view n is still there. If it is, nothing has been lost
-///    since before view n was decided, the claims of n + 1 included. Looking writes another name where the mark is missing, so
-///    that nothing makes it appear again.
+/// 1. Before a view with two voters is proposed, the proposer writes a mark of its own, a random key, into the
+///    registry, once. A mark whose writing has failed is never used. The mark is a part of the proposed view.
+/// 2. Who claims the number n + 1 looks afterwards whether the mark of view n is still there. If it is, nothing has
+///    been lost since before view n was decided, the claims of n + 1 included. Looking writes another name where the
+///    mark is missing, so that nothing makes it appear again.
 /// 3. Claims outlive marks (`Limits.claimTTL`).
 ///
-/// A mark serves any number of views. One that is missing, or a registry that cannot be reached, makes this node wish for a
-/// view with another mark, or without one, while there are two to decide it; a registry that comes back is not trusted
-/// before it has stayed for a while, longer each time that it did not. A registry that starts again and says so is another
-/// one (`connected(isFresh:)`): it may have come back without the newest of what it held, but with the mark.
+/// A mark serves any number of views. One that is missing, or a registry that cannot be reached, makes this node wish
+/// for a view with another mark, or without one, while there are two to decide it; a registry that comes back is not
+/// trusted before it has stayed for a while, longer each time that it did not. A registry that starts again and says so
+/// is another one (`connected(isFresh:)`): it may have come back without the newest of what it held, but with the mark.
 ///
 /// What remains: a store that restarts with older content while *no* process of a voter that holds a view of before is
-/// connected, or that is replaced without its run id changing (a proxy), or that drops claims, which are younger, before
-/// marks to make room. Redis must not evict keys of Apus.
+/// connected, or that is replaced without its run id changing (a proxy), or that drops claims, which are younger,
+/// before marks to make room. Redis must not evict keys of Apus.
 public struct TieBreaker: Sendable {
     public enum Event: Hashable, Sendable {
         /// Calls have a chance. `isFresh`: the store is another one than before, or was emptied.

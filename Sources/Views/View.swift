@@ -64,15 +64,15 @@ public struct ClusterSettings: Hashable, Sendable {
 
 /// A view: the one truth about who is a member, who votes, who owns and who backs up (rule R1).
 ///
-/// View n + 1 is chosen by single-decree Paxos among the voters of view n, so every number has one content. Nothing that
-/// must be unique is computed from anything else: gossip only suspects. A forced view (`ForcedViews.swift`) follows n
-/// without a majority, under a number far above.
+/// View n + 1 is chosen by single-decree Paxos among the voters of view n, so every number has one content. Nothing
+/// that must be unique is computed from anything else: gossip only suspects. A forced view (`ForcedViews.swift`)
+/// follows n without a majority, under a number far above.
 ///
 /// Invariants (`validate`): members, voters and backups ascend by name; a name stands once in each; there are 1 to
-/// `Limits.voters` voters, each a member with that disk; a mark of the tie-breaker stands only where there are two; exits
-/// ascend and are no members; ledger numbers ascend from 1 and are below `nextLedger`; there are `Limits.keySlots` slots,
-/// each of a listed ledger (or all are of ledger 0 while there is no ledger). Replicas need not be members: a ledger whose
-/// copies are all away stays listed, and is unavailable.
+/// `Limits.voters` voters, each a member with that disk; a mark of the tie-breaker stands only where there are two;
+/// exits ascend and are no members; ledger numbers ascend from 1 and are below `nextLedger`; there are
+/// `Limits.keySlots` slots, each of a listed ledger (or all are of ledger 0 while there is no ledger). Replicas need
+/// not be members: a ledger whose copies are all away stays listed, and is unavailable.
 public struct View: Hashable, Sendable {
     public var number: UInt64
     public var cluster: ClusterID
@@ -88,8 +88,8 @@ public struct View: Hashable, Sendable {
     /// Members of the view before that are no members of this one, and whose process is proven to be gone: nothing that
     /// they could still start needs to be waited for (rule R3). They never cause a view; ascending.
     public var exits: [NodeID]
-    /// With two voters: the mark in the registry that makes claims about the next view count (`TieBreaker`). Nil: no claim
-    /// counts, only proof.
+    /// With two voters: the mark in the registry that makes claims about the next view count (`TieBreaker`). Nil: no
+    /// claim counts, only proof.
     public var tieMark: UInt64?
 
     public init(

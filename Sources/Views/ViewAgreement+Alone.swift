@@ -2,26 +2,26 @@ import Primitives
 
 /// Deciding without a majority of the voters.
 ///
-/// **Two voters.** A majority is both. One that has lost the other may decide alone, by one of two means. Which one holds for
-/// a view is a part of its content, so that the two are never used against each other:
+/// **Two voters.** A majority is both. One that has lost the other may decide alone, by one of two means. Which one
+/// holds for a view is a part of its content, so that the two are never used against each other:
 /// - **A claim**, if the view has a mark (`View.tieMark`). The registry is a third acceptor, which belongs to whoever
 ///   claimed the number of the next view first (`TieBreaker`, which also says why the mark is needed). So every set of
-///   voters that can decide contains the claimant: it decides with its own vote, the other one cannot without it. The claim
-///   is no licence to propose anything: phase 1 still runs, on the claimant's own vote.
-/// - **Proof**, if it has none, and the node was told to `survive`: the other's process is proven to be gone. The survivor then
-///   is in every set that can decide: a process that is gone decides nothing, and the one that follows it on the same disk
-///   does not decide alone before a view lists it, for which the survivor has to vote. (It is not enough that it is
-///   confirmed. It may have been so in an earlier view, by a majority whose vote for this one it shared unknowingly.)
-///   With neither, both wait: the two halves of a cut cluster stop.
+///   voters that can decide contains the claimant: it decides with its own vote, the other one cannot without it. The
+///   claim is no licence to propose anything: phase 1 still runs, on the claimant's own vote.
+/// - **Proof**, if it has none, and the node was told to `survive`: the other's process is proven to be gone. The
+///   survivor then is in every set that can decide: a process that is gone decides nothing, and the one that follows it
+///   on the same disk does not decide alone before a view lists it, for which the survivor has to vote. (It is not
+///   enough that it is confirmed. It may have been so in an earlier view, by a majority whose vote for this one it
+///   shared unknowingly.) With neither, both wait: the two halves of a cut cluster stop.
 ///
-/// Why not proof as well where there is a mark: the other one may have claimed the number, decided, and died. Whoever has
-/// lost the registry asks for a view without a mark while both are there.
+/// Why not proof as well where there is a mark: the other one may have claimed the number, decided, and died. Whoever
+/// has lost the registry asks for a view without a mark while both are there.
 ///
-/// **Three voters or more.** Survivors that are no majority may force a view (`ForcedViews.swift`) if every other voter's
-/// process is proven to be gone: all who are left have to vote for it.
+/// **Three voters or more.** Survivors that are no majority may force a view (`ForcedViews.swift`) if every other
+/// voter's process is proven to be gone: all who are left have to vote for it.
 ///
-/// All of this only by a confirmed process that the view lists: one that has started again does not know what was decided
-/// while it was away, and waits for its peer, or for an operator.
+/// All of this only by a confirmed process that the view lists: one that has started again does not know what was
+/// decided while it was away, and waits for its peer, or for an operator.
 ///
 /// **An operator's force** needs no votes at all: `.force`.
 extension ViewAgreement {

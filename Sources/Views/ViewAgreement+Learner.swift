@@ -151,8 +151,8 @@ extension ViewAgreement {
         endColdStartIfAllAreThere(at: now, into: &effects)
     }
 
-    /// Whoever answered is there, whoever is alive for gossip too: also one that has lost its disk, since no waiting brings
-    /// that back.
+    /// Whoever answered is there, whoever is alive for gossip too: also one that has lost its disk, since no waiting
+    /// brings that back.
     mutating func endColdStartIfAllAreThere(at now: Instant, into effects: inout [Effect]) {
         guard coldUntil != nil, let view = record.view else { return }
         let isWhole = view.voters.allSatisfy { voter in
@@ -181,7 +181,8 @@ extension ViewAgreement {
 }
 
 extension ViewMessage {
-    /// Whether the sender would learn something from view `known`. A ballot for view n + 1 tells that the sender knows n.
+    /// Whether the sender would learn something from view `known`. A ballot for view n + 1 tells that the sender knows
+    /// n.
     fileprivate func isRequestAbout(olderThan known: UInt64) -> Bool {
         switch body {
         case .prepare, .propose: number <= known

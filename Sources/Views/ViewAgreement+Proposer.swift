@@ -17,7 +17,8 @@ extension ViewAgreement {
         var deadline: Instant
     }
 
-    /// Takes the newest wish: what a ballot proposes is fixed only when its first phase is over, so changes are batched.
+    /// Takes the newest wish: what a ballot proposes is fixed only when its first phase is over, so changes are
+    /// batched.
     mutating func wish(for view: View?, at now: Instant) {
         guard let current = record.view, let view,
             view.number == current.number &+ 1 || view.isForced(after: current)
@@ -81,8 +82,8 @@ extension ViewAgreement {
             !attempt.votes.contains(voter), let current = record.view
         else { return }
         if let accepted, best.map({ $0.ballot < accepted.ballot }) ?? true {
-            // A minority cannot tell whether what it has accepted as the next view was chosen, or something else. What it
-            // forces has another number in any case; a view that it may have forced already has to stay the one.
+            // A minority cannot tell whether what it has accepted as the next view was chosen, or something else. What
+            // it forces has another number in any case; a view that it may have forced already has to stay the one.
             if !attempt.isForced || accepted.view.isForced(after: current) { best = accepted }
         }
         attempt.votes.append(voter)

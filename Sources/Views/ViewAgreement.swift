@@ -1,31 +1,34 @@
 public import Primitives
 
-/// Agreement on the view (rule R1): single-decree Paxos (Lamport, "Paxos Made Simple", 2001), one instance a view number.
+/// Agreement on the view (rule R1): single-decree Paxos (Lamport, "Paxos Made Simple", 2001), one instance a view
+/// number.
 ///
 /// View n + 1 is chosen among the voters of view n. A node is acceptor (`ViewAgreement+Acceptor`), proposer
 /// (`+Proposer`) and learner (`+Learner`) at once; who is not a voter only learns. What the view should contain is not
-/// decided here: `ViewPlanner` computes it, the wrapper passes it in as `.desired`, and what becomes the view is whatever
-/// Paxos chooses, possibly a proposal that is stale by then.
+/// decided here: `ViewPlanner` computes it, the wrapper passes it in as `.desired`, and what becomes the view is
+/// whatever Paxos chooses, possibly a proposal that is stale by then.
 ///
-/// - **Durability.** `record` changes in memory at once, and `.persist` asks to have it on disk. Whatever rests on it (votes,
-///   `.install`) is held back until `.persisted` comes for that ticket or a later one. Tickets ascend; several writes may be
-///   in flight, but an older record must never replace a newer one on disk. A voter counts its own vote in the same way.
-/// - **Identity.** Votes count by name and disk, whatever the generation. A wiped disk neither proposes, votes nor counts
-///   until a view names it.
-/// - **Who proposes.** With a wish at hand, the living voter of rank r (by name) begins a ballot after r steps, unless a
-///   view is decided before; who votes for somebody else's ballot first gives that one time. Ballots that fail back
-///   off exponentially with jitter. A voter that has accepted a view which nobody decides ends up proposing it, without a
-///   wish of its own.
-/// - **Late nodes.** A request about an older view is answered with the newer one; news of a newer view makes a node fetch
-///   it. Any later view is installed, also one that is obsolete by now.
-/// - **Restart.** `isConfirmed` is false until a majority of the voters of the node's last view have told *this process*
-///   that they know no later one, or a view was installed that lists this generation. Until then the node must run nothing.
-///   It votes at once all the same. If none of those who answered was running, the cluster was down (`isCold`): then its own
-///   wishes wait until all voters of the view are there, or `Settings.coldStart` has passed, so that the longest ledgers
-///   win and nobody is given up who is only slow to start.
+/// - **Durability.** `record` changes in memory at once, and `.persist` asks to have it on disk. Whatever rests on it
+///   (votes, `.install`) is held back until `.persisted` comes for that ticket or a later one. Tickets ascend; several
+///   writes may be in flight, but an older record must never replace a newer one on disk. A voter counts its own vote
+///   in the same way.
+/// - **Identity.** Votes count by name and disk, whatever the generation. A wiped disk neither proposes, votes nor
+///   counts until a view names it.
+/// - **Who proposes.** With a wish at hand, the living voter of rank r (by name) begins a ballot after r steps, unless
+///   a view is decided before; who votes for somebody else's ballot first gives that one time. Ballots that fail back
+///   off exponentially with jitter. A voter that has accepted a view which nobody decides ends up proposing it, without
+///   a wish of its own.
+/// - **Late nodes.** A request about an older view is answered with the newer one; news of a newer view makes a node
+///   fetch it. Any later view is installed, also one that is obsolete by now.
+/// - **Restart.** `isConfirmed` is false until a majority of the voters of the node's last view have told *this
+///   process* that they know no later one, or a view was installed that lists this generation. Until then the node must
+///   run nothing. It votes at once all the same. If none of those who answered was running, the cluster was down
+///   (`isCold`): then its own wishes wait until all voters of the view are there, or `Settings.coldStart` has passed,
+///   so that the longest ledgers win and nobody is given up who is only slow to start.
 /// - **Two voters, a tie, and force**: `ViewAgreement+Alone`.
 /// - **Deviation from Paxos.** A proposer that gets no majority in time does not repeat its messages: it begins a
-///   greater ballot. A voter checks that a proposed view may follow its own (`View.validate(after:)`) before it accepts.
+///   greater ballot. A voter checks that a proposed view may follow its own (`View.validate(after:)`) before it
+///   accepts.
 public struct ViewAgreement: Sendable {
     public enum Event: Sendable {
         /// Found a cluster of this node alone. Ignored by a member of one.
@@ -37,14 +40,14 @@ public struct ViewAgreement: Sendable {
         case heard(viewNumber: UInt64, from: NodeName, address: Address)
         /// Everybody that gossip knows.
         case peers([Peer])
-        /// The planner's newest result for the view after the one that was installed last, or one that is forced after it;
-        /// nil: it is fine as it is. To be sent again after every `.install`: a wish for another number is dropped.
+        /// The planner's newest result for the view after the one that was installed last, or one that is forced after
+        /// it; nil: it is fine as it is. To be sent again after every `.install`: a wish for another number is dropped.
         case desired(View?)
         /// The registry has given the number of the next view to this node, and the mark of the installed view is still
         /// there: the answer to `.claim`.
         case claimGranted(number: UInt64)
-        /// An operator says that the missing voters will not come back: this view becomes the view, without any vote. To be
-        /// made by `ViewPlanner.recovered`.
+        /// An operator says that the missing voters will not come back: this view becomes the view, without any vote.
+        /// To be made by `ViewPlanner.recovered`.
         case force(View)
         /// `nextDeadline` has passed. Harmless when it has not.
         case tick
@@ -105,7 +108,8 @@ public struct ViewAgreement: Sendable {
         public var patience: Duration
         /// How long a proposer waits for a majority in each phase.
         public var phaseTimeout: Duration
-        /// The pause after a failed ballot is drawn from 1/2 to 1 of this, doubled with each failure up to `maximumBackoff`.
+        /// The pause after a failed ballot is drawn from 1/2 to 1 of this, doubled with each failure up to
+        /// `maximumBackoff`.
         public var backoff: Duration
         public var maximumBackoff: Duration
         /// How often a restarted node repeats its question for the current view.
@@ -114,8 +118,8 @@ public struct ViewAgreement: Sendable {
         public var fetchInterval: Duration
         /// How often the registry is asked for the number of the next view.
         public var claimInterval: Duration
-        /// How long a process that starts waits for all voters of its view, once a majority has answered and none of them
-        /// was running.
+        /// How long a process that starts waits for all voters of its view, once a majority has answered and none of
+        /// them was running.
         public var coldStart: Duration
         /// Whether a node without a view installs the first one that it hears of, though it is not listed in it yet.
         public var joins: Bool
@@ -213,9 +217,9 @@ public struct ViewAgreement: Sendable {
 
     /// - Parameters:
     ///   - myself: this process. Its generation is in `record`, and on disk, already.
-    ///   - record: what the data directory holds; an empty one in a new directory, and only there. It is written once more
-    ///     before anything rests on it, so it may also be the record of the machine that this one replaces in the same
-    ///     process.
+    ///   - record: what the data directory holds; an empty one in a new directory, and only there. It is written once
+    ///     more before anything rests on it, so it may also be the record of the machine that this one replaces in the
+    ///     same process.
     ///   - installed: what that machine had installed: the record may be ahead of it. Nil: what the record says.
     public init(
         myself: Member, record: VoterRecord, installed: View? = nil, settings: Settings = Settings(), seed: UInt64

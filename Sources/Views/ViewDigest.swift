@@ -1,8 +1,8 @@
 import Primitives
 
 extension View {
-    /// A hash of the whole content (FNV-1a, 64 bits), the same on every machine and in every version that knows the same
-    /// fields. Nodes that show the same number and digest agree on the view.
+    /// A hash of the whole content (FNV-1a, 64 bits), the same on every machine and in every version that knows the
+    /// same fields. Nodes that show the same number and digest agree on the view.
     public var digest: UInt64 {
         var hash = StableHash()
         hash.mix(number)

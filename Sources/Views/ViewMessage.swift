@@ -2,8 +2,8 @@ public import Primitives
 
 /// What nodes tell each other to agree on a view: one-way, each may be lost, late, repeated or reordered.
 public struct ViewMessage: Hashable, Sendable {
-    /// Who speaks. Votes count by name *and* disk, whatever the generation: a restarted voter with its disk votes at once,
-    /// one whose disk was wiped does not.
+    /// Who speaks. Votes count by name *and* disk, whatever the generation: a restarted voter with its disk votes at
+    /// once, one whose disk was wiped does not.
     public struct Sender: Hashable, Sendable {
         public var id: NodeID
         public var disk: StoreID
@@ -32,8 +32,8 @@ public struct ViewMessage: Hashable, Sendable {
         case decided(View)
         /// "I know view `number`: send me a later one, or say that you know of none."
         case wantView
-        /// Answers the `wantView` of that generation: "I know none later than yours, mine is `number`." `isRunning`: and I
-        /// am not one that waits after a cold start.
+        /// Answers the `wantView` of that generation: "I know none later than yours, mine is `number`." `isRunning`:
+        /// and I am not one that waits after a cold start.
         case current(asked: Generation, isRunning: Bool)
     }
 

@@ -1,23 +1,24 @@
 public import Primitives
 
-/// Computes what the next view should be. Pure: the same view and observations give the same answer everywhere, whatever
-/// the order of the observations.
+/// Computes what the next view should be. Pure: the same view and observations give the same answer everywhere,
+/// whatever the order of the observations.
 ///
 /// - **Members**: who is gone or has left leaves, who is alive enters, a new generation replaces the old one; nothing
 ///   changes on account of a suspect, or of a member that nobody has news of.
-/// - **Voters** (`VoterPlan`): all living members that do not drain, at most `Limits.voters`, but 3 of 4 and 5 of 6; present
-///   voters are kept first. One of three dies: the two that are left vote. One of two dies: the last one goes on by the
-///   rules for a tie, or waits.
-/// - **Mark of the tie-breaker**: kept as long as there are two voters and it is not lost; else the one at hand, if any.
+/// - **Voters** (`VoterPlan`): all living members that do not drain, at most `Limits.voters`, but 3 of 4 and 5 of 6;
+///   present voters are kept first. One of three dies: the two that are left vote. One of two dies: the last one goes
+///   on by the rules for a tie, or waits.
+/// - **Mark of the tie-breaker**: kept as long as there are two voters and it is not lost; else the one at hand, if
+///   any.
 /// - **Exits**: members that leave, and are proven to be gone. Only noted: no view is made for their sake.
-/// - **Ledgers** (`LedgerPlan`): takeover when the primary is gone, drains, was restarted or has another store; otherwise
-///   changes of its backups, a learner only by a valid ask. Lost ledgers are given up, drained ones deleted, members
-///   without one get one.
+/// - **Ledgers** (`LedgerPlan`): takeover when the primary is gone, drains, was restarted or has another store;
+///   otherwise changes of its backups, a learner only by a valid ask. Lost ledgers are given up, drained ones deleted,
+///   members without one get one.
 /// - **Key slots** of removed ledgers go to the others, evenly.
 ///
 /// All changes are batched into one view. It is a fixed point: with the same observations, without the asks, the plan
-/// after the planned view is nil; only a drain may take one more step. Where too few voters are left to decide anything, see
-/// `ForcedViews.swift`.
+/// after the planned view is nil; only a drain may take one more step. Where too few voters are left to decide
+/// anything, see `ForcedViews.swift`.
 public enum ViewPlanner {
     /// Nil: nothing is to be changed.
     public static func next(after view: View, _ observed: Observations) -> View? {
@@ -73,8 +74,8 @@ public enum ViewPlanner {
         }
     }
 
-    /// Slots of ledgers that are no longer listed go, in their order, to the ledger with the fewest; of equals to the lowest
-    /// number. Unavailable ledgers get none as long as there is an available one.
+    /// Slots of ledgers that are no longer listed go, in their order, to the ledger with the fewest; of equals to the
+    /// lowest number. Unavailable ledgers get none as long as there is an available one.
     private static func slots(of view: View, before: [LedgerID]) -> [LedgerID] {
         guard !view.ledgers.isEmpty else { return Array(repeating: LedgerID(0), count: Limits.keySlots) }
         let listed = Set(view.ledgers.map(\.id))

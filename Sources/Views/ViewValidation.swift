@@ -60,11 +60,12 @@ extension View {
         try require(losses.count <= Limits.lostLedgers, "\(losses.count) losses")
     }
 
-    /// Throws unless this view may be proposed after `previous`: the rules that safety rests on, whoever the proposer is.
+    /// Throws unless this view may be proposed after `previous`: the rules that safety rests on, whoever the proposer
+    /// is.
     ///
     /// A ledger's term never falls, and rises when its primary changes or was restarted; a takeover lists only replicas
-    /// that `previous` listed; numbers of ledgers are never used again. In a forced view every term rises by the jump of the
-    /// view's number, and the numbers of new ledgers leave a gap.
+    /// that `previous` listed; numbers of ledgers are never used again. In a forced view every term rises by the jump
+    /// of the view's number, and the numbers of new ledgers leave a gap.
     public func validate(after previous: View) throws(ViewError) {
         func require(_ holds: Bool, _ what: @autoclosure () -> String) throws(ViewError) {
             guard holds else { throw .illegalChange(what()) }

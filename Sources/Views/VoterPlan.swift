@@ -5,11 +5,11 @@ import Primitives
 /// With four voters a majority is three: no more may die than of three, one answer more is waited for, and halves may
 /// stand against each other. With six likewise. Two are different: with one voter of two its death alone would stop
 /// everything, and the other's would not; with two voters either may die, as long as something outside breaks the tie
-/// (`TieBreaker`, or proof: see `ViewAgreement`). So when one of three voters dies, the two that are left vote, and when
-/// one of those dies as well, the last one goes on by the rules of the tie, not by being the one that was chosen.
+/// (`TieBreaker`, or proof: see `ViewAgreement`). So when one of three voters dies, the two that are left vote, and
+/// when one of those dies as well, the last one goes on by the rules of the tie, not by being the one that was chosen.
 ///
-/// Present voters come first (of them the living before the suspects), then other living members, each by name. Who drains
-/// votes only when everybody drains. A voter whose disk was wiped is kept under its new one.
+/// Present voters come first (of them the living before the suspects), then other living members, each by name. Who
+/// drains votes only when everybody drains. A voter whose disk was wiped is kept under its new one.
 enum VoterPlan {
     static func voters(after view: View, _ situation: Situation) -> [StoreHolder] {
         let present = Set(view.voters.map(\.name))

@@ -18,7 +18,8 @@ struct ClusterHomeTests {
         var state = ClusterState(cluster: "here")
         state.redis = ClusterState.Redis(port: 6400, process: ProcessIdentity(pid: getpid()))
         let second = ClusterState.Node(
-            index: 2, httpPort: 8001, peerPort: 9001, process: ProcessIdentity(pid: getpid()),
+            index: 2, httpPort: 8001, peerPort: 9001, settings: ["sync": "never"],
+            process: ProcessIdentity(pid: getpid()),
             startedAt: Date(timeIntervalSince1970: 1000.25),
             lastAction: ClusterState.Action(kind: .paused, at: Date(timeIntervalSince1970: 2000)))
         state.update(second)
@@ -33,6 +34,31 @@ struct ClusterHomeTests {
     func aFileOfAnotherKindIsRefused(text: String) throws {
         try Data(text.utf8).write(to: URL(filePath: home.stateFile))
         #expect(throws: CommandFailure.self) { try home.load() }
+    }
+
+    /// Written before nodes had settings.
+    @Test func anOlderFileIsUnderstood() throws {
+        let text = #"{"version": 1, "cluster": "a", "nodes": [{"index": 1, "httpPort": 8000, "peerPort": 9000}]}"#
+        try Data(text.utf8).write(to: URL(filePath: home.stateFile))
+        #expect(try home.load()?.nodes.map(\.settings) == [nil])
+    }
+
+    @Test func aNodeIsStartedAgainAsItWas() throws {
+        var state = ClusterState(cluster: "here")
+        state.redis = ClusterState.Redis(port: 6400)
+        state.update(ClusterState.Node(index: 1, httpPort: 8000, peerPort: 9000))
+        let node = ClusterState.Node(
+            index: 2, httpPort: 8001, peerPort: 9001, settings: ["sync": "interval:20ms", "max-queued": "7"])
+        state.update(node)
+        let arguments = try LocalNodes(home: home).arguments(of: node, in: state)
+        let verb = try NodeVerb.parse(Array(arguments.dropFirst()))
+        let settings = try NodeSettings(SettingSources(flags: verb.flags), processors: 1)
+        #expect(arguments[0] == "node")
+        #expect(settings.name.rawValue == "node-2" && settings.cluster == "here")
+        #expect(settings.http.port == 8001 && settings.peer.port == 9001 && settings.gossip.port == 9001)
+        #expect(settings.data == folder.path + "/node-2/data")
+        #expect(settings.seeds.map(\.port) == [9000])
+        #expect(settings.sync == .interval(.milliseconds(20)) && settings.maxQueued == 7)
     }
 
     @Test func aVerbWithoutAClusterSaysHowToGetOne() throws {

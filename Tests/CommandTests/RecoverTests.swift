@@ -40,6 +40,7 @@ struct RecoverTests {
     @Test func withAMajorityThereIsNothingToDo() throws {
         let lines = RecoveryText(report: try report(needed: false)).healthy
         #expect(lines[0].hasPrefix("nothing to recover: 1 of 3 voters"))
-        #expect(lines[1] == "  wait: tasks that node-3 took (ledger 3): no copy is here; there were 2, at node-3, node-2")
+        #expect(
+            lines[1] == "  wait: tasks that node-3 took (ledger 3): no copy is here; there were 2, at node-3, node-2")
     }
 }

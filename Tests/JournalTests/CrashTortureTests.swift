@@ -7,7 +7,9 @@ import Testing
 let policies: [SyncPolicy] = [.always, .interval(.milliseconds(400)), .never]
 
 /// The machine stops at every operation. What is durable is found, in order and without a gap, and the journal goes on.
-struct CrashTortureTests {
+///
+/// Each round lets other tests run: some of them measure time.
+@Suite(.serialized) struct CrashTortureTests {
     /// Runs until the crash, and returns the disk as it then is.
     private func crash(
         _ workload: Workload, at operation: Int, _ fault: MemoryVolume.Fault
@@ -48,7 +50,7 @@ struct CrashTortureTests {
     }
 
     @Test(arguments: policies)
-    func aCrashAtEveryOperationLosesNothingThatWasDurable(_ policy: SyncPolicy) throws {
+    func aCrashAtEveryOperationLosesNothingThatWasDurable(_ policy: SyncPolicy) async throws {
         let workload = Workload(policy: policy)
         let count = try operations(workload).count
         #expect(count > 80)
@@ -59,6 +61,7 @@ struct CrashTortureTests {
                     .everything, .synced, .some(seed: UInt64(operation)), .some(seed: UInt64(operation + 1000)),
                 ]
                 for survival in survivals {
+                    await Task.yield()
                     let scheduler = VirtualScheduler()
                     let isDurable = policy == .always || survival == .everything
                     do {
@@ -74,13 +77,14 @@ struct CrashTortureTests {
 
     /// Whatever is being written may be there up to any byte: groups as well as headers.
     @Test(arguments: policies)
-    func everyPrefixOfWhatIsBeingWrittenIsATornTail(_ policy: SyncPolicy) throws {
+    func everyPrefixOfWhatIsBeingWrittenIsATornTail(_ policy: SyncPolicy) async throws {
         let workload = Workload(policy: policy)
         for (operation, kind) in try operations(workload).enumerated() {
             guard case .append(let file, let bytes) = kind else { continue }
             let (volume, tally) = try crash(workload, at: operation, .crashAfter)
             let length = volume.contents[file]?.count ?? 0
             for torn in length - bytes.count...length {
+                await Task.yield()
                 let disk = volume.survivor(.prefix(of: file, bytes: torn), VirtualScheduler())
                 let context =
                     "operation \(operation), \(torn - length + bytes.count) of \(bytes.count) bytes, \(policy)"
@@ -104,13 +108,14 @@ struct CrashTortureTests {
     }
 
     /// Recovery itself is stopped at each of its operations.
-    @Test func aCrashDuringRecoveryChangesNothingOfWhatIsFound() throws {
+    @Test func aCrashDuringRecoveryChangesNothingOfWhatIsFound() async throws {
         var stopped = 0
         for policy in policies {
             let workload = Workload(policy: policy)
             for operation in 0..<(try operations(workload).count) {
                 let (volume, tally) = try crash(workload, at: operation, .crashAfter)
                 for survival in [MemoryVolume.Survival.everything, .some(seed: UInt64(operation))] {
+                    await Task.yield()
                     let clean = volume.survivor(survival, VirtualScheduler())
                     let expected = try Found(clean).numbered
                     // What was written and not synced is durable only when recovery is done.
@@ -121,6 +126,7 @@ struct CrashTortureTests {
                         disk.faults[step] = step % 2 == 0 ? .crashBefore : .crashAfter
                         #expect(throws: SystemError.self) { try Found(disk) }
                         for rest in [MemoryVolume.Survival.everything, .synced, .some(seed: UInt64(step))] {
+                            await Task.yield()
                             let context = "operation \(operation), step \(step), \(survival), \(rest), \(policy)"
                             do {
                                 let found = try Found(disk.survivor(rest, VirtualScheduler()))

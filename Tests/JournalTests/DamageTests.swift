@@ -5,7 +5,9 @@ import Testing
 @testable import Journal
 
 /// What flipped bits and missing parts do to a start.
-struct DamageTests {
+///
+/// Each round lets other tests run: some of them measure time.
+@Suite(.serialized) struct DamageTests {
     /// A journal of about 4 KiB in several segments, with a snapshot among them, as a loss of power would leave it.
     private func journal(closed: Bool) throws -> (MemoryVolume, numbered: Int) {
         let scheduler = VirtualScheduler()
@@ -37,7 +39,7 @@ struct DamageTests {
 
     /// Every bit of the journal: in what is named it is refused with the place, in the last group it is cut and
     /// reported. What is found is never another record, and never less than all but the last group.
-    @Test(arguments: [true, false]) func everyFlippedBitIsDetected(closed: Bool) throws {
+    @Test(arguments: [true, false]) func everyFlippedBitIsDetected(closed: Bool) async throws {
         let (volume, numbered) = try journal(closed: closed)
         #expect((3500...6000).contains(bytes(volume)))
         let last = try lastGroup(volume)
@@ -50,6 +52,7 @@ struct DamageTests {
             // A closed one differs in its last group only.
             let first = closed ? (file == last.file ? last.range.lowerBound : content.count) : 0
             for bit in first * 8..<content.count * 8 {
+                await Task.yield()
                 var flipped = content
                 flipped[bit / 8] ^= 1 << UInt8(bit % 8)
                 let disk = volume.survivor(.everything, VirtualScheduler())
@@ -86,11 +89,12 @@ struct DamageTests {
     }
 
     /// Every prefix of the last group: all before it is found, and what is there of it is cut.
-    @Test func everyPrefixOfTheLastGroupIsCut() throws {
+    @Test func everyPrefixOfTheLastGroupIsCut() async throws {
         let (volume, numbered) = try journal(closed: false)
         let last = try lastGroup(volume)
         let content = try #require(volume.contents[last.file])
         for length in last.range {
+            await Task.yield()
             let disk = volume.survivor(.everything, VirtualScheduler())
             disk.set(last.file, Array(content.prefix(length)))
             let found = try Found(disk)
@@ -102,12 +106,13 @@ struct DamageTests {
     }
 
     /// The end of a segment that is not the last: a later group says how long it was.
-    @Test func aSegmentThatLostItsEndIsRefused() throws {
+    @Test func aSegmentThatLostItsEndIsRefused() async throws {
         let (volume, _) = try journal(closed: true)
         let check = try JournalCheck(volume, expected: owner, checkingRecords: true)
         let segment = try #require(check.segments.first { $0.number + 1 == check.last?.number })
         let content = try #require(volume.contents[segment.file])
         for length in 0..<content.count {
+            await Task.yield()
             let disk = volume.survivor(.everything, VirtualScheduler())
             disk.set(segment.file, Array(content.prefix(length)))
             let refusal = #expect(throws: JournalRefusal.self, "\(length) bytes") { try Found(disk) }
@@ -166,11 +171,12 @@ struct DamageTests {
     }
 
     /// The header was synced before the group came: its damage is no torn write, although nothing names the group.
-    @Test func aDamagedHeaderBeforeAGroupIsRefused() throws {
+    @Test func aDamagedHeaderBeforeAGroupIsRefused() async throws {
         let volume = try twoSegments()
         let file = SegmentName.of(2)
         let content = try #require(volume.contents[file])
         for bit in 0..<SegmentHeader.bytes * 8 {
+            await Task.yield()
             var flipped = content
             flipped[bit / 8] ^= 1 << UInt8(bit % 8)
             volume.set(file, flipped)

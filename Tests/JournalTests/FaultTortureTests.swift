@@ -6,7 +6,9 @@ import Testing
 @testable import Journal
 
 /// Each operation fails, in each way that disks know.
-struct FaultTortureTests {
+///
+/// Each round lets other tests run: some of them measure time.
+@Suite(.serialized) struct FaultTortureTests {
     private func operations(_ workload: Workload) throws -> [FileOperation] {
         let scheduler = VirtualScheduler()
         let volume = MemoryVolume(scheduler)
@@ -23,10 +25,11 @@ struct FaultTortureTests {
     }
 
     @Test(arguments: policies)
-    func anErrorOfTheDiskStopsTheJournalForEver(_ policy: SyncPolicy) throws {
+    func anErrorOfTheDiskStopsTheJournalForEver(_ policy: SyncPolicy) async throws {
         let workload = Workload(policy: policy)
         for (number, operation) in try operations(workload).enumerated() {
             for kept in parts(operation) {
+                await Task.yield()
                 let scheduler = VirtualScheduler()
                 let volume = MemoryVolume(scheduler)
                 volume.faults[number] = .error(EIO, keeping: kept)
@@ -51,11 +54,12 @@ struct FaultTortureTests {
     /// A lack of room that ends: nothing is lost, and nobody has to do anything. Only a sync that fails with bytes that
     /// are no longer in memory stops the journal.
     @Test(arguments: policies, [1, 2, 3, 7])
-    func aLackOfRoomIsWaitedOut(_ policy: SyncPolicy, length: Int) throws {
+    func aLackOfRoomIsWaitedOut(_ policy: SyncPolicy, length: Int) async throws {
         let workload = Workload(policy: policy, patience: .seconds(20))
         var stopped = 0
         for (number, operation) in try operations(workload).enumerated() {
             for kept in length == 1 ? parts(operation) : [parts(operation).count / 2] {
+                await Task.yield()
                 let scheduler = VirtualScheduler()
                 let volume = MemoryVolume(scheduler)
                 for next in number..<number + length {
@@ -87,10 +91,11 @@ struct FaultTortureTests {
 
     /// Between a lack of room and the machine's stop nothing is lost either.
     @Test(arguments: policies)
-    func aCrashAfterALackOfRoomLosesNothing(_ policy: SyncPolicy) throws {
+    func aCrashAfterALackOfRoomLosesNothing(_ policy: SyncPolicy) async throws {
         let workload = Workload(policy: policy, patience: .seconds(20))
         for (number, operation) in try operations(workload).enumerated() {
             for distance in 1...4 {
+                await Task.yield()
                 let scheduler = VirtualScheduler()
                 let volume = MemoryVolume(scheduler)
                 volume.faults[number] = .error(ENOSPC, keeping: parts(operation).count / 2)

@@ -6,8 +6,8 @@ import Testing
 @testable import Command
 
 extension ProcessTests {
-    /// Nodes are killed, paused and cut off at random while tasks come in everywhere: none is lost, none gets two outcomes, and
-    /// none is run twice without a cause.
+    /// Nodes are killed, paused and cut off at random while tasks come in everywhere: none is lost, none gets two
+    /// outcomes, and none is run twice without a cause.
     ///
     /// `APUS_CHAOS_ROUNDS` (5) and `APUS_CHAOS_SEED` (random; printed).
     @Suite struct Chaos {
@@ -75,8 +75,8 @@ extension ProcessTests {
             let documents = try await cluster.nodes[0].cluster()
             let discarded = tasks.reduce(0) { $0 + Int($1.duplicatesDiscarded) }
             measured(
-                "chaos: \(load.accepted.count) accepted, lost \(lost.count), two outcomes \(load.contradictions.count), "
-                    + "run again \(repeated) (each after its node was hit), duplicates discarded \(discarded), "
+                "chaos: \(load.accepted.count) accepted, lost \(lost.count), "
+                    + "two outcomes \(load.contradictions.count), run again \(repeated) (each after its node was hit), duplicates discarded \(discarded), "
                     + "view \(documents.view.number)")
             #expect(documents.lost == 0)
         }

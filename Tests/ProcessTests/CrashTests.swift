@@ -64,8 +64,8 @@ extension ProcessTests {
             measured("tasks that the killed node had begun and that were run again: \(runs.count - ids.count)")
         }
 
-        /// From `kill -9` to the first start, elsewhere, of a task that the dead node owned; again and again. `APUS_CRASH_KILLS`
-        /// (5) says how often.
+        /// From `kill -9` to the first start, elsewhere, of a task that the dead node owned; again and again.
+        /// `APUS_CRASH_KILLS` (5) says how often.
         @Test func aDeadNodesTasksAreRunnableWithinASecond() async throws {
             let kills = ProcessInfo.processInfo.environment["APUS_CRASH_KILLS"].flatMap { Int($0) } ?? 5
             try await LocalCluster.run { cluster in
@@ -84,16 +84,16 @@ extension ProcessTests {
                 let median = starts[starts.count / 2]
                 let worst = starts.last ?? .max
                 measured(
-                    "crash to runnable over \(kills) kills: median \(median) ms, worst \(worst) ms (\(starts)); takeover: "
-                        + "median \(takeovers[takeovers.count / 2]) ms, worst \(takeovers.last ?? .max) ms")
+                    "crash to runnable over \(kills) kills: median \(median) ms, worst \(worst) ms (\(starts)); "
+                        + "takeover: median \(takeovers[takeovers.count / 2]) ms, worst \(takeovers.last ?? .max) ms")
                 // On a machine that is busy with other things; what it takes on an idle one is above.
                 #expect(median < 600)
                 #expect(worst < 2000)
             }
         }
 
-        /// Kills a node that has work. Returns after how many milliseconds its ledger was taken over, and when a task of it first
-        /// started after that.
+        /// Kills a node that has work. Returns after how many milliseconds its ledger was taken over, and when a task
+        /// of it first started after that.
         private func recovery(from victim: TestNode, of cluster: LocalCluster) async throws -> (Int64, Int64) {
             let survivors = cluster.nodes.filter { $0 !== victim }
             let begun = try cluster.runs().count

@@ -6,8 +6,8 @@ import Testing
 @testable import Command
 
 extension ProcessTests {
-    /// What a node does with a data folder that is not as it left it: it cuts an unfinished write and says so, and refuses everything
-    /// else with a sentence that tells what to do.
+    /// What a node does with a data folder that is not as it left it: it cuts an unfinished write and says so, and
+    /// refuses everything else with a sentence that tells what to do.
     @Suite struct Folder {
         /// The segments, oldest first.
         private func segments(of node: TestNode) throws -> [String] {
@@ -76,7 +76,8 @@ extension ProcessTests {
                 let asked = try await Binary.run(["journal", "repair", node.data], home: node.data + "-home")
                 #expect(asked.code == 1 && asked.output.contains("--yes"), "\(asked)")
                 #expect(try contents(segment) == bytes, "nothing is changed without --yes")
-                let repaired = try await Binary.run(["journal", "repair", node.data, "--yes"], home: node.data + "-home")
+                let repaired = try await Binary.run(
+                    ["journal", "repair", node.data, "--yes"], home: node.data + "-home")
                 #expect(repaired.code == 0, "\(repaired)")
 
                 try node.start()

@@ -5,7 +5,8 @@ import Testing
 @testable import Command
 
 extension ProcessTests {
-    /// Redis goes away, comes back empty, and is flushed: no node dies, no task is lost, and results get there in the end.
+    /// Redis goes away, comes back empty, and is flushed: no node dies, no task is lost, and results get there in the
+    /// end.
     @Suite struct RedisOutage {
         @Test func workGoesOnWithoutRedisAndResultsAreWrittenWhenItIsBack() async throws {
             try await LocalCluster.run { cluster in

@@ -214,7 +214,8 @@ extension Simulation {
         var bases: [LedgerID: Place] = [:]
         _ = nodes[node].owner.install(
             viewNumber: view.number, roles: roles, members: Set(view.members.keys), leaseRests: { _ in rest }, at: now,
-            timestamp: timestamp, copies: { id in
+            timestamp: timestamp,
+            copies: { id in
                 let copy = replicas.removeValue(forKey: id)?.copy ?? LedgerCopy(id: id)
                 bases[id] = copy.last
                 return copy

@@ -434,7 +434,8 @@ struct FenceCluster {
         guard let term = term(servedBy: index) else { return }
         if term < startedTerm {
             throw Violation(
-                seed: seed, what: "\(nodes[index].id) starts in term \(term) at \(now), after a start in \(startedTerm)")
+                seed: seed, what: "\(nodes[index].id) starts in term \(term) at \(now), after a start in \(startedTerm)"
+            )
         }
         if term > startedTerm {
             log("\(nodes[index].id) starts in term \(term)")
@@ -444,7 +445,9 @@ struct FenceCluster {
         for (id, last) in nodes[index].known where nodes[index].view?.member(id) == nil {
             // What was given to it then it has given back since.
             if nodes.contains(where: { $0.id == id && $0.emptyIn > last }) { continue }
-            if flaw == .leasesRestNot || isOver(nodes[index].rests.restsUntil(leaseOf: id), index) { revoked.insert(id) }
+            if flaw == .leasesRestNot || isOver(nodes[index].rests.restsUntil(leaseOf: id), index) {
+                revoked.insert(id)
+            }
         }
     }
 

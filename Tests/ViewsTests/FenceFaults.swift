@@ -58,7 +58,9 @@ extension FenceCluster {
             else { return }
             crash(index, for: milliseconds(5...100))
         case .disk:
-            let voters = nodes.indices.filter { index in newest?.voters.contains { $0.name == nodes[index].name } ?? false }
+            let voters = nodes.indices.filter { index in
+                newest?.voters.contains { $0.name == nodes[index].name } ?? false
+            }
             guard !hasWiped, voters.count > 2, let index = voters.randomElement(using: &random) else { return }
             crash(index, for: milliseconds(5...100), wiped: true)
         case .unwanted(let name):
@@ -184,7 +186,9 @@ extension FenceCluster {
             return next.voters.allSatisfy { voter in next.members.contains { $0.voter == voter } }
         }
         if isMigrating {
-            let fresh = pool.filter { voter in !next.voters.contains(voter) && !nodes.contains { $0.name == voter.name && $0.isDeaf } }
+            let fresh = pool.filter { voter in
+                !next.voters.contains(voter) && !nodes.contains { $0.name == voter.name && $0.isDeaf }
+            }
             if fresh.isEmpty { return isEnough } else { pool = fresh }
         }
         pool.shuffle(using: &random)

@@ -27,7 +27,7 @@ import Views
             #expect(violation == nil, "\(violation?.what ?? "")")
             return
         }
-        let count = Self.setting("APUS_SEEDS") ?? 100
+        let count = Self.setting("APUS_SEEDS") ?? 50
         var terms = 0
         for seed in 1...count {
             let (violation, started) = Self.run(seed)
@@ -42,7 +42,10 @@ import Views
     }
 
     /// The checks see what they are for.
-    @Test(arguments: FenceFlaw.allCases) func everyFlawIsCaught(flaw: FenceFlaw) {
+    @Test(
+        .enabled(if: ViewSimulationTests.huntsFlaws, "in a release build, or with APUS_FLAWS=1"),
+        arguments: FenceFlaw.allCases) func everyFlawIsCaught(flaw: FenceFlaw)
+    {
         let limit = Self.setting("APUS_SEEDS") ?? 3000
         for seed in 1...limit {
             if let violation = Self.run(seed, flaw: flaw).0 {

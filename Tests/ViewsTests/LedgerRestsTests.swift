@@ -16,7 +16,8 @@ import Views
     ) -> View {
         let backups = "abcd".filter { String($0) != primary }
         var view = makeView(
-            members, voters: String(members.prefix(1)), ledgers: [ledger(1, primary, backups, term: term, founder: "a")],
+            members, voters: String(members.prefix(1)),
+            ledgers: [ledger(1, primary, backups, term: term, founder: "a")],
             number: number)
         view.exits = exits
         change(&view)
@@ -89,7 +90,8 @@ import Views
     @Test func earlierPrimariesAreStillWaitedFor() {
         var rests = Self.rests()
         rests.install(Self.view(6, "bcd", "b", term: 2), at: Self.at(100), isStopped: Self.nobody)
-        rests.install(Self.view(7, "cd", "c", term: 3, exits: [member("b").id]), at: Self.at(400), isStopped: Self.nobody)
+        rests.install(
+            Self.view(7, "cd", "c", term: 3, exits: [member("b").id]), at: Self.at(400), isStopped: Self.nobody)
         #expect(rests.restsUntil(Self.one) == Self.at(100) + Self.rest)
         rests.install(Self.view(8, "d", "d", term: 4), at: Self.at(700), isStopped: Self.nobody)
         #expect(rests.restsUntil(Self.one) == Self.at(700) + Self.rest)

@@ -56,14 +56,15 @@ enum Outside: String, CaseIterable {
 
 /// A cluster on a virtual clock: the real machines and the real planner, on a network and on disks that fail.
 ///
-/// For some seconds everything goes wrong: messages are lost, late, repeated and reordered; the network falls apart; nodes
-/// crash (what was not written is lost) and come back with their disk or with an empty one; gossip is mistaken, primaries
-/// ask for learners and complain; the registry is away, restarts, forgets. Then all heals, but for a few nodes that may stay
-/// down, and the cluster has to settle: by itself if none is lost, else with the help of an operator.
+/// For some seconds everything goes wrong: messages are lost, late, repeated and reordered; the network falls apart;
+/// nodes crash (what was not written is lost) and come back with their disk or with an empty one; gossip is mistaken,
+/// primaries ask for learners and complain; the registry is away, restarts, forgets. Then all heals, but for a few
+/// nodes that may stay down, and the cluster has to settle: by itself if none is lost, else with the help of an
+/// operator.
 ///
-/// Excluded: that voters who are proven to be dead start again while survivors, too few for a majority of three or more,
-/// are about to force a view (`ForcedViews.swift` says what happens then). Afterwards they may, also where they do not hear
-/// of it.
+/// Excluded: that voters who are proven to be dead start again while survivors, too few for a majority of three or
+/// more, are about to force a view (`ForcedViews.swift` says what happens then). Afterwards they may, also where they
+/// do not hear of it.
 struct SimulatedCluster {
     struct Node {
         let name: NodeName

@@ -113,7 +113,10 @@ import Wire
             (.entries(LedgerID(300), .held, [entry], committed: 128), "01" + "ac02" + "00" + "01" + entryHex + "8001"),
             (.entries(LedgerID(1), .incoming, [], committed: 0), "01" + "01" + "01" + "00" + "00"),
             (.seen(LedgerID(1), Term(7)), "02" + "01" + "07"),
-            (.copyBegins(LedgerID(1), .incoming, place: entry.place, seen: Term(3)), "03" + "01" + "00" + "0205" + "03"),
+            (
+                .copyBegins(LedgerID(1), .incoming, place: entry.place, seen: Term(3)),
+                "03" + "01" + "00" + "0205" + "03"
+            ),
             (.copyTail(LedgerID(1), .snapshot, [entry]), "04" + "01" + "01" + "01" + entryHex),
             (.copyRecords(LedgerID(1), .snapshot, []), "05" + "01" + "01" + "00"),
             (

@@ -91,7 +91,8 @@ import Wire
         #expect(throws: WireError.trailingBytes(1)) { try Self.decoded(bytes + [0]) }
     }
 
-    /// Whatever comes back from changed bytes is a valid message that encodes to just these bytes, or an error: never a trap.
+    /// Whatever comes back from changed bytes is a valid message that encodes to just these bytes, or an error: never a
+    /// trap.
     @Test(arguments: messages) func changedBytesAreRefusedOrMeanSomethingElse(message: ViewMessage) throws {
         let bytes = Self.encoded(message)
         var random = SeededGenerator(seed: 1)

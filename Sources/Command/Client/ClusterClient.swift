@@ -38,6 +38,7 @@ struct ClusterClient: Sendable {
 
     /// Why a node takes no requests, as it says itself; nil: it does, or says nothing.
     static func unreadiness(_ node: String) async -> String? {
+        // Only asked to explain a failure that is told in any case: what cannot be had is left out.
         guard let answer = try? await send(.GET, "/readyz", to: node, limit: probeLimit), answer.status != 200 else {
             return nil
         }

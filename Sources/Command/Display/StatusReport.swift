@@ -68,14 +68,15 @@ struct StatusReport {
         let completed = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.completed ?? 0) }
         let failed = cluster.members.reduce(0 as UInt64) { $0 &+ ($1.failed ?? 0) }
         let lost = cluster.lost.map(String.init) ?? "unknown"
-        let counts = "\(compact(open)) open (\(compact(ready)) ready), \(compact(completed)) completed, \(compact(failed)) failed"
+        let waiting = "\(compact(open)) open (\(compact(ready)) ready)"
+        let ended = "\(compact(completed)) completed, \(compact(failed)) failed"
         var lines = [
             "cluster \(terminal.paint(cluster.name, .bold)) (\(id)): \(health), \(alive) of \(total) nodes alive, "
                 + "view \(cluster.view.number) (\(views))"
         ]
         lines += oneLineIfItFits(width, terminal) { terminal in
             let outcome = "recovered \(cluster.recovered), lost \(lost)"
-            return ["tasks: \(counts)", terminal.paint(outcome, cluster.lost == 0 ? nil : .red)]
+            return ["tasks: \(waiting), \(ended)", terminal.paint(outcome, cluster.lost == 0 ? nil : .red)]
         }
         lines += oneLineIfItFits(width, terminal) { terminal in
             [

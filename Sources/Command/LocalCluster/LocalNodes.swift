@@ -38,22 +38,28 @@ struct LocalNodes {
 
     /// Starts the process of a node: with the name, the ports, the folder and the settings that it had before.
     func start(_ node: inout ClusterState.Node, in state: ClusterState) throws {
-        let data = home.data(node)
-        try home.create(data)
+        try home.create(home.data(node))
         try home.create(home.workFolder)
+        node.process = try launchDetached(
+            executable, arguments(of: node, in: state), environment: ProcessInfo.processInfo.environment,
+            log: home.log(node))
+        node.startedAt = .now
+        node.lastAction = nil
+    }
+
+    /// What `apus` is called with to be that node.
+    func arguments(of node: ClusterState.Node, in state: ClusterState) -> [String] {
         let peer = "127.0.0.1:\(node.peerPort)"
         var arguments = [
             "node", "--name", node.name, "--http", "127.0.0.1:\(node.httpPort)", "--peer", peer, "--gossip", peer,
-            "--advertise", "127.0.0.1", "--data", data, "--work", home.workFolder, "--cluster", state.cluster,
+            "--advertise", "127.0.0.1", "--data", home.data(node), "--work", home.workFolder, "--cluster",
+            state.cluster,
         ]
         if let redis = state.redis { arguments += ["--registry", "redis://127.0.0.1:\(redis.port)/0"] }
         let seeds = state.nodes.filter { $0.index != node.index }.map { "127.0.0.1:\($0.peerPort)" }
         if !seeds.isEmpty { arguments += ["--seeds", seeds.joined(separator: ",")] }
         for (key, value) in (node.settings ?? [:]).sorted(by: { $0.key < $1.key }) { arguments += ["--" + key, value] }
-        node.process = try launchDetached(
-            executable, arguments, environment: ProcessInfo.processInfo.environment, log: home.log(node))
-        node.startedAt = .now
-        node.lastAction = nil
+        return arguments
     }
 
     /// Waits until each of `nodes` answers `/readyz` with 200; `progress` is told how many do. Throws when one has ended, or

@@ -78,7 +78,7 @@ struct NodeVerb: AsyncParsableCommand {
     @Flag(help: "Shows what holds and where it came from, and runs nothing.")
     var printConfig = false
 
-    private var flags: [NodeSetting: String] {
+    var flags: [NodeSetting: String] {
         let said: [NodeSetting: String?] = [
             .name: name, .http: http, .peer: peer, .gossip: gossip, .advertise: advertise, .data: data, .work: work,
             .registry: registry, .seeds: seeds, .cluster: cluster, .slots: slots, .queues: queues, .sync: sync,

@@ -7,11 +7,13 @@ package struct PathSettings: Hashable, Sendable {
     package var latency: Duration
     /// Mean of what comes on top, exponentially distributed.
     package var jitter: Duration
-    /// The chance that a packet is lost: a datagram vanishes, a segment of a connection is sent again after 200 ms, doubling.
+    /// The chance that a packet is lost: a datagram vanishes, a segment of a connection is sent again after 200 ms,
+    /// doubling.
     package var loss = 0.0
     /// The chance that a datagram arrives twice.
     package var duplication = 0.0
-    /// The chance that a datagram is held back by up to 10 ms, so that later ones overtake it. Connections keep their order.
+    /// The chance that a datagram is held back by up to 10 ms, so that later ones overtake it. Connections keep their
+    /// order.
     package var reordering = 0.0
 
     package init(latency: Duration = .microseconds(100), jitter: Duration = .microseconds(50)) {

@@ -1,11 +1,12 @@
 import Glibc
 
-/// Notices tasks that escape from a simulation to Swift's global pool, where no seed rules: the process ends, and says so.
+/// Notices tasks that escape from a simulation to Swift's global pool, where no seed rules: the process ends, and says
+/// so.
 ///
-/// The runtime asks a hook, if there is one, for every job that is about to go to the pool. The hook passes on whatever does
-/// not come from within a `run` of this thread. Its name and type are those of `swift/Runtime/Concurrency.h`. What escapes
-/// it (`Task.sleep` of Swift 6.3 asks no hook) is noticed when it comes back from another thread, by `Timeline.assertThread`,
-/// if the world is still there; a test looks for such calls in the sources.
+/// The runtime asks a hook, if there is one, for every job that is about to go to the pool. The hook passes on whatever
+/// does not come from within a `run` of this thread. Its name and type are those of `swift/Runtime/Concurrency.h`. What
+/// escapes it (`Task.sleep` of Swift 6.3 asks no hook) is noticed when it comes back from another thread, by
+/// `Timeline.assertThread`, if the world is still there; a test looks for such calls in the sources.
 enum PoolGuard {
     private typealias Original = @convention(thin) (UnownedJob) -> Void
     private typealias Hook = @convention(thin) (UnownedJob, Original) -> Void

@@ -1,8 +1,8 @@
 import Primitives
 package import TaskExecution
 
-/// The one handler of simulated nodes: does what the payload says (`HandlerScript`), on the virtual clock, and writes down
-/// that it did.
+/// The one handler of simulated nodes: does what the payload says (`HandlerScript`), on the virtual clock, and writes
+/// down that it did.
 ///
 /// `@unchecked`: only touched by the world's thread, where the pool of a simulated process runs.
 package final class SimulatedHandler: TaskHandler, @unchecked Sendable {

@@ -9,8 +9,8 @@ package import Service
 
 /// One machine with a disk, and the process of a node that runs on it, or does not.
 ///
-/// down -> starting -> up -> leaving -> down, and from each of these, by `crash`, to down. A paused process is still up. What
-/// survives is the disk; everything else begins anew with `start`.
+/// down -> starting -> up -> leaving -> down, and from each of these, by `crash`, to down. A paused process is still
+/// up. What survives is the disk; everything else begins anew with `start`.
 ///
 /// `@unchecked`: only touched by the world's thread.
 package final class SimulatedNode: @unchecked Sendable {
@@ -26,19 +26,23 @@ package final class SimulatedNode: @unchecked Sendable {
     package enum Downfall: Hashable, Sendable {
         case neverStarted
         case crashed(CrashKind)
-        /// It left in order, and why.
+        /// It ended by itself. `toldToLeave` and `NodeCore.askedToLeave`: in good order. Anything else is why it could
+        /// not go on: it ended at once, as if it had been killed.
         case ended(String)
         /// It refused to start, and why: the disk is not what it should be.
         case refused(String)
     }
 
     package enum CrashKind: Hashable, Sendable {
-        /// `kill -9`: the machine answers for it (connections are closed, ports unreachable), what was written stays in its
-        /// page cache.
+        /// `kill -9`: the machine answers for it (connections are closed, ports unreachable), what was written stays in
+        /// its page cache.
         case kill
         /// The machine is off until `start`: silence. What was not synced is lost, or a part of it.
         case powerLoss
     }
+
+    /// Why a node ended that was told to by `leave`.
+    package static let toldToLeave = "stopping"
 
     package let index: Int
     package let name: NodeName
@@ -149,7 +153,8 @@ package final class SimulatedNode: @unchecked Sendable {
             scheduler: process, transport: transport, registry: registry ?? StaticRegistry(scheduler: process),
             volume: volume,
             openGossip: { received, unreachable in
-                VirtualDatagramChannel(process, on: index, network: network, receive: received, unreachable: unreachable)
+                VirtualDatagramChannel(
+                    process, on: index, network: network, receive: received, unreachable: unreachable)
             }, observePauses: { process.observePauses(longerThan: $0, $1) }, lastTurn: { process.lastTurn },
             handlerExecutor: process.poolExecutor, seed: random.next())
         let handler = SimulatedHandler(process: process, observations: world.observations, node: index, start: starts)
@@ -164,7 +169,7 @@ package final class SimulatedNode: @unchecked Sendable {
         Task.detached(executorPreference: process.poolExecutor) { await self.live(core, process) }
     }
 
-    /// As the command line's `NodeLife`: runs until it is told to end or cannot go on, then leaves.
+    /// As the command line's `NodeLife`: runs until it is told to leave, or cannot go on and ends at once.
     private func live(_ core: NodeCore, _ process: VirtualProcess) async {
         do {
             try await core.start()
@@ -175,12 +180,15 @@ package final class SimulatedNode: @unchecked Sendable {
         if life == .starting { life = .up }
         let reason = await core.failure()
         guard process.isAlive else { return }
-        life = .leaving
-        world.timeline.trace.note("leaves: \(reason)", node: index, at: world.now)
-        await core.leave(within: patience)
-        guard process.isAlive else { return }
+        if core.breakdown == nil {
+            life = .leaving
+            world.timeline.trace.note("leaves: \(reason)", node: index, at: world.now)
+            await core.leave(within: patience)
+            guard process.isAlive else { return }
+        }
+        if let breakdown = core.breakdown { return finishSoon(breakdown, process) }
         await core.stop()
-        finishSoon(reason, process)
+        finishSoon(reason == NodeCore.askedToLeave ? reason : Self.toldToLeave, process)
     }
 
     /// Not from within the process that ends.
@@ -188,6 +196,7 @@ package final class SimulatedNode: @unchecked Sendable {
         guard process.isAlive else { return }
         world.timeline.schedule(after: .zero) { [self] in
             guard self.process === process else { return }
+            world.timeline.trace.note("ends: \(reason)", node: index, at: world.now)
             end(.ended(reason), keepsPower: true)
         }
     }
@@ -198,17 +207,16 @@ package final class SimulatedNode: @unchecked Sendable {
     package func crash(_ kind: CrashKind) {
         assertOutside()
         world.timeline.trace.fold(.crash, node: index, at: world.now, kind == .kill ? 0 : 1)
-        if core != nil { end(.crashed(kind), keepsPower: kind == .kill) }
+        let wasUp = core != nil
+        if wasUp { end(.crashed(kind), keepsPower: kind == .kill) }
         guard kind == .powerLoss else { return }
         disk.losePower()
-        if isPowered, core == nil, case .down(.crashed(.powerLoss)) = life {} else {
-            world.network.processEnded(on: index, isPowered: false)
-        }
+        if !wasUp, isPowered { world.network.processEnded(on: index, isPowered: false) }
         isPowered = false
     }
 
-    /// Stops the process (SIGSTOP), or puts the machine to sleep: then its monotonic clock stands still too. What comes from the
-    /// network waits. Nothing if it is down or paused.
+    /// Stops the process (SIGSTOP), or puts the machine to sleep: then its monotonic clock stands still too. What comes
+    /// from the network waits. Nothing if it is down or paused.
     package func pause(_ kind: PauseKind = .stopped) {
         assertOutside()
         process?.pause(kind)
@@ -220,7 +228,8 @@ package final class SimulatedNode: @unchecked Sendable {
         process?.resume()
     }
 
-    /// SIGTERM: hands over and leaves, as the command line's `NodeLife` does. A paused process hears of it when it goes on.
+    /// SIGTERM: hands over and leaves, as the command line's `NodeLife` does. A paused process hears of it when it goes
+    /// on.
     package func leave(within limit: Duration = .seconds(25)) {
         assertOutside()
         patience = limit
@@ -270,8 +279,8 @@ package final class SimulatedNode: @unchecked Sendable {
 
     // MARK: Clients and checkers
 
-    /// Calls the node as its HTTP side does. `completion` is called in `run`, once: with nil if the process ended before the
-    /// answer, or does not run, which the client has to take for "I do not know".
+    /// Calls the node as its HTTP side does. `completion` is called in `run`, once: with nil if the process ended
+    /// before the answer, or does not run, which the client has to take for "I do not know".
     package func call<Value: Sendable>(
         _ body: @escaping @Sendable (any ClusterService) async -> Value,
         _ completion: @escaping @Sendable (Value?) -> Void

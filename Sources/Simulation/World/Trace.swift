@@ -11,8 +11,8 @@ package enum TraceOutput: Sendable {
 
 /// What happened, folded into 64 bits: two runs of the same world are the same if their hashes are.
 ///
-/// An event is folded as its time, whose it was, what kind, and a word that says more (a length, a checksum). The mixing is
-/// FNV-1a on whole words, with a shift so that high bits reach low ones.
+/// An event is folded as its time, whose it was, what kind, and a word that says more (a length, a checksum). The
+/// mixing is FNV-1a on whole words, with a shift so that high bits reach low ones.
 package struct Trace: Sendable {
     package enum Kind: UInt8, Sendable {
         case world, timer, slice, pool, datagram, connect, segment, disk, registry

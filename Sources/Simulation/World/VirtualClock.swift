@@ -1,7 +1,7 @@
 package import Primitives
 
-/// The clocks of one machine: a monotonic one that runs a little too fast or too slow and begins anywhere, and a wall clock
-/// that may be off and may jump.
+/// The clocks of one machine: a monotonic one that runs a little too fast or too slow and begins anywhere, and a wall
+/// clock that may be off and may jump.
 ///
 /// `@unchecked`: only touched by the world's thread.
 package final class VirtualClock: @unchecked Sendable {

@@ -1,26 +1,11 @@
 import Peers
 import Primitives
 
-/// A frame on its way, and what it is.
-struct VirtualEnvelope {
-    enum Kind { case hello(VirtualHello), goodbye, message, request, response }
-
-    let kind: Kind
-    var number: UInt32 = 0
-    var frame = Frame(0, [])
-}
-
-/// What travels at once over a connection.
-struct VirtualSegment {
-    var envelopes: [VirtualEnvelope] = []
-    /// Nothing comes after it.
-    var isLast = false
-}
-
-/// One end of a TCP connection: what the kernel does, and what `Peers.Connection` does on top of it. The rules are those of
-/// that type; only the bytes are missing, since frames are bytes already.
+/// One end of a TCP connection: what the kernel does, and what `Peers.Connection` does on top of it. The rules are
+/// those of that type; only the bytes are missing, since frames are bytes already.
 ///
-/// As a kernel's socket: connecting -> established -> closed. What is sent arrives in order, or not at all, if an end is gone.
+/// As a kernel's socket: connecting -> established -> closed. What is sent arrives in order, or not at all, if an end
+/// is gone.
 ///
 /// As a link: connecting -> greeting -> open -> ended.
 ///
@@ -30,7 +15,7 @@ final class VirtualConnection: @unchecked Sendable {
         case dialled(expecting: NodeID?, VirtualLane?)
         case accepted
     }
-    private enum State { case connecting, greeting, open, ended }
+    enum State { case connecting, greeting, open, ended }
 
     /// Sweeps are no closer together, and deadlines no more exact.
     static let sweepInterval = Duration.milliseconds(5)
@@ -40,36 +25,36 @@ final class VirtualConnection: @unchecked Sendable {
     let transport: VirtualTransport
     /// The other machine.
     let remote: Int
-    private var owner: (any VirtualConnectionOwner)?
-    private var state = State.connecting
+    var owner: (any VirtualConnectionOwner)?
+    var state = State.connecting
     private(set) var peer: VirtualHello?
     private(set) var isEstablished = false
-    private var timer: VirtualTimer?
+    var timer: VirtualTimer?
 
     // The socket.
-    private var other: VirtualConnection?
-    private var isSocketOpen = true
-    private var hasSentLast = false
+    var other: VirtualConnection?
+    var isSocketOpen = true
+    var hasSentLast = false
     /// Its process has died.
-    private var isAbandoned = false
-    private var lastArrival = Instant.zero
+    var isAbandoned = false
+    var lastArrival = Instant.zero
     /// Sent, and swallowed by a cut.
-    private var held: [VirtualSegment] = []
-    private var heldBytes = 0
+    var held: [VirtualSegment] = []
+    var heldBytes = 0
 
     // The link.
     private var outgoing: [VirtualEnvelope] = []
-    private var outgoingBytes = 0
+    var outgoingBytes = 0
     private var isFlushDue = false
-    private var requests = VirtualRequests()
-    private var waiting: [(number: UInt32, frame: Frame)] = []
-    private var sweep: (timer: VirtualTimer, at: Instant)?
-    private var silence = VirtualSilence()
+    var requests = VirtualRequests()
+    var waiting: [(number: UInt32, frame: Frame)] = []
+    var sweep: (timer: VirtualTimer, at: Instant)?
+    var silence = VirtualSilence()
     private var unanswered: Set<UInt32> = []
 
-    private var network: VirtualNetwork { transport.network }
-    private var process: VirtualProcess { transport.process }
-    private var node: Int { transport.node }
+    var network: VirtualNetwork { transport.network }
+    var process: VirtualProcess { transport.process }
+    var node: Int { transport.node }
 
     init(
         number: UInt64, role: Role, remote: Int, owner: any VirtualConnectionOwner, transport: VirtualTransport
@@ -82,56 +67,9 @@ final class VirtualConnection: @unchecked Sendable {
     }
 
     var isOpen: Bool { state == .open }
-    private var lane: VirtualLane? { if case .dialled(_, let lane) = role { lane } else { nil } }
+    var lane: VirtualLane? { if case .dialled(_, let lane) = role { lane } else { nil } }
 
-    // MARK: Connecting
-
-    /// SYN, SYN-ACK: one round trip. Without an answer it fails after `connectTimeout`.
-    func dial() {
-        network.add(self, on: node)
-        network.counters.connections += 1
-        timer = process.schedule(.connect, after: transport.tuning.connectTimeout) { [self] in
-            network.counters.connectionsTimedOut += 1
-            closeSocket()
-            finish(.unreachable("connect timeout"))
-        }
-        guard network.drawsArrival(from: node, to: remote) else { return }
-        let arrival = network.timeline.now + network.drawLatency(from: node, to: remote)
-        network.timeline.schedule(.connect, for: nil, node: remote, at: arrival) { [self] in reachedHost() }
-    }
-
-    /// The SYN is there.
-    private func reachedHost() {
-        guard isSocketOpen, network.host(remote).isPowered, network.drawsArrival(from: remote, to: node) else { return }
-        let accepted = network.host(remote).transport?.accept(from: node)
-        accepted?.other = self
-        let arrival = network.timeline.now + network.drawLatency(from: remote, to: node)
-        accepted?.lastArrival = arrival
-        network.timeline.schedule(.connect, for: process, at: arrival) { [self] in
-            guard state == .connecting, isSocketOpen else {
-                accepted?.reset()
-                return
-            }
-            timer?.cancel()
-            guard let accepted else {
-                network.counters.connectionsRefused += 1
-                closeSocket()
-                return finish(.connectionRefused)
-            }
-            other = accepted
-            greet()
-            if case .dialled(let expected, _) = role { say(transport.hello(expecting: expected)) }
-        }
-        accepted?.accepted()
-    }
-
-    /// The kernel has accepted it; the process takes it when it runs.
-    private func accepted() {
-        network.add(self, on: node)
-        process.deliver(.connect) { [self] in if state == .connecting { greet() } }
-    }
-
-    private func greet() {
+    func greet() {
         state = .greeting
         timer = process.schedule(.connect, after: transport.tuning.helloTimeout) { [self] in close(.noHello) }
     }
@@ -152,7 +90,7 @@ final class VirtualConnection: @unchecked Sendable {
         }
     }
 
-    private func finish(_ end: LinkEnd) {
+    func finish(_ end: LinkEnd) {
         guard state != .ended else { return }
         state = .ended
         timer?.cancel()
@@ -180,116 +118,9 @@ final class VirtualConnection: @unchecked Sendable {
         close(.refused(refusal))
     }
 
-    // MARK: The socket
-
-    private func closeSocket() {
-        guard isSocketOpen else { return }
-        isSocketOpen = false
-        network.remove(self, on: node)
-        other = nil
-    }
-
-    private func send(_ segment: VirtualSegment) {
-        guard isSocketOpen, !hasSentLast, other != nil else { return }
-        hasSentLast = segment.isLast
-        guard network.carries(from: node, to: remote), held.isEmpty else {
-            network.counters.segmentsHeld += 1
-            held.append(segment)
-            heldBytes += segment.countedBytes
-            return
-        }
-        lane?.released(segment.countedBytes)
-        transmit(segment)
-    }
-
-    private func transmit(_ segment: VirtualSegment) {
-        guard let other else { return }
-        network.counters.segments += 1
-        let delay = network.drawLatency(from: node, to: remote) + network.drawRetransmissions(from: node, to: remote)
-        lastArrival = max(network.timeline.now + delay, lastArrival + .nanoseconds(1))
-        network.timeline.schedule(
-            .segment, for: nil, node: remote, at: lastArrival, detail: segment.digest
-        ) { [self] in other.arrived(segment, from: self) }
-    }
-
-    private func arrived(_ segment: VirtualSegment, from sender: VirtualConnection) {
-        guard network.host(node).isPowered else { return }
-        guard isSocketOpen else {
-            // The kernel knows no such connection.
-            if !segment.isLast, network.drawsArrival(from: node, to: remote) { sender.reset(after: .milliseconds(1)) }
-            return
-        }
-        process.deliver(.segment) { [self] in received(segment) }
-    }
-
-    /// The path is back: TCP tries again, after as long as it has been waiting at most.
-    func healed(after length: Duration) {
-        guard isSocketOpen else { return }
-        let wait = min(length, .seconds(60)) * network.random.unit()
-        // The other end has closed it while nothing came through: its kernel goes on saying so.
-        if other?.isAbandoned == true { return reset(after: wait) }
-        guard !held.isEmpty else { return }
-        network.timeline.schedule(.segment, for: nil, node: node, at: network.timeline.now + wait) { [self] in
-            guard isSocketOpen, network.carries(from: node, to: remote) else { return }
-            let segments = held
-            held = []
-            lane?.released(heldBytes)
-            heldBytes = 0
-            for segment in segments { transmit(segment) }
-        }
-    }
-
-    /// An RST comes in from the network.
-    func reset(after delay: Duration = .zero) {
-        network.timeline.schedule(.segment, for: nil, node: node, at: network.timeline.now + delay) { [self] in
-            guard isSocketOpen else { return }
-            network.counters.connectionsReset += 1
-            closeSocket()
-            held = []
-            if process.life == .alive || process.life == .paused {
-                process.deliver(.segment) { [self] in finish(.lost) }
-            }
-        }
-    }
-
-    /// The process that had this end is gone. Its kernel closes it, unless the power is off.
-    func abandon(isPowered: Bool) {
-        isSocketOpen = false
-        isAbandoned = true
-        held = []
-        guard isPowered else { return }
-        if let other, network.carries(from: node, to: remote) {
-            let arrival = network.timeline.now + network.drawLatency(from: node, to: remote)
-            lastArrival = max(arrival, lastArrival + .nanoseconds(1))
-            network.timeline.schedule(.segment, for: nil, node: remote, at: lastArrival) { other.remoteClosed() }
-        }
-    }
-
-    /// A FIN, or an RST: nothing more will come.
-    private func remoteClosed() {
-        guard isSocketOpen else { return }
-        closeSocket()
-        process.deliver(.segment) { [self] in finish(.lost) }
-    }
-
-    /// The other machine lost its power: it is noticed in the end, if nothing is said before.
-    func expire(after delay: Duration) {
-        let remote = remote
-        network.timeline.schedule(.segment, for: nil, node: node, at: network.timeline.now + delay) { [self] in
-            if isSocketOpen, !network.host(remote).isPowered || other?.isSocketOpen != true { reset() }
-        }
-    }
-
-    /// The other machine is back, and does not know this connection: it says so when it hears of it.
-    func remoteIsBack() {
-        guard other?.isSocketOpen != true else { return }
-        let wait = held.isEmpty ? Duration.seconds(30) : .seconds(1)
-        reset(after: wait * network.random.unit())
-    }
-
     // MARK: Reading
 
-    private func received(_ segment: VirtualSegment) {
+    func received(_ segment: VirtualSegment) {
         if state != .ended { silence.received(at: process.now) }
         for envelope in segment.envelopes where state != .ended { take(envelope) }
         if segment.isLast {
@@ -336,12 +167,12 @@ final class VirtualConnection: @unchecked Sendable {
 
     // MARK: Writing
 
-    private func say(_ hello: VirtualHello) {
+    func say(_ hello: VirtualHello) {
         outgoing.append(VirtualEnvelope(kind: .hello(hello)))
         flush()
     }
 
-    private func enqueue(_ kind: VirtualEnvelope.Kind, number: UInt32, _ frame: Frame) {
+    func enqueue(_ kind: VirtualEnvelope.Kind, number: UInt32, _ frame: Frame) {
         outgoing.append(VirtualEnvelope(kind: kind, number: number, frame: frame))
         outgoingBytes += frame.countedBytes
         network.counters.frames += 1
@@ -362,76 +193,6 @@ final class VirtualConnection: @unchecked Sendable {
 
     private var queuedBytes: Int { outgoingBytes + heldBytes }
 
-    // MARK: The dialler's side
-
-    func request(_ frame: Frame, deadline: Instant, _ asker: VirtualAsker) {
-        let now = process.now
-        guard let number = requests.add(asker, deadline: deadline, sentAt: isOpen ? now : nil) else {
-            lane?.released(frame.countedBytes)
-            return transport.answer(asker, .failure(.overloaded), from: self)
-        }
-        if isOpen {
-            enqueue(.request, number: number, frame)
-        } else {
-            waiting.append((number, frame))
-        }
-        sweepNoLater(than: deadline, now: now)
-    }
-
-    func send(_ frame: Frame) {
-        if isOpen {
-            enqueue(.message, number: 0, frame)
-        } else {
-            waiting.append((0, frame))
-        }
-    }
-
-    private func sendWaiting() {
-        let now = process.now
-        for (number, frame) in waiting {
-            if number == 0 {
-                enqueue(.message, number: 0, frame)
-            } else if requests.markSent(number, at: now) {
-                enqueue(.request, number: number, frame)
-            } else {
-                lane?.released(frame.countedBytes)
-            }
-        }
-        waiting = []
-        flush()
-    }
-
-    private func answered(_ envelope: VirtualEnvelope) {
-        guard let entry = requests.take(envelope.number) else { return }
-        transport.answer(entry.asker, .success(envelope.frame), from: self)
-    }
-
-    private func sweepNoLater(than deadline: Instant, now: Instant) {
-        let at = max(deadline, now + Self.sweepInterval)
-        if let sweep {
-            guard at < sweep.at else { return }
-            sweep.timer.cancel()
-        }
-        sweep = (process.schedule(.connect, after: at - now) { [self] in sweepDeadlines() }, at)
-    }
-
-    private func sweepDeadlines() {
-        sweep = nil
-        let now = process.now
-        for entry in requests.expire(at: now) {
-            if let sentAt = entry.sentAt { silence.expired(sentAt: sentAt) }
-            transport.answer(entry.asker, .failure(.timedOut(sent: entry.sentAt != nil)), from: self)
-        }
-        guard state != .ended else { return }
-        var next = requests.earliestDeadline
-        if let since = silence.since {
-            let end = since + transport.tuning.silence
-            guard now < end else { return close(.silent) }
-            next = min(next ?? end, end)
-        }
-        if let next { sweepNoLater(than: next, now: now) }
-    }
-
     // MARK: The acceptor's side
 
     /// A second answer to one request goes nowhere.
@@ -439,30 +200,5 @@ final class VirtualConnection: @unchecked Sendable {
         guard isOpen, unanswered.remove(number) != nil else { return }
         enqueue(.response, number: number, frame)
         if queuedBytes > transport.tuning.queueBytes { close(.violation(.answersNotTaken)) }
-    }
-}
-
-extension Frame {
-    /// What it takes in a queue.
-    var countedBytes: Int { body.count + 16 }
-}
-
-extension VirtualSegment {
-    var countedBytes: Int {
-        envelopes.reduce(0) { sum, envelope in
-            switch envelope.kind {
-            case .hello, .goodbye: sum
-            case .message, .request, .response: sum + envelope.frame.countedBytes
-            }
-        }
-    }
-
-    /// For the trace: how many frames, of which tags, how long.
-    var digest: UInt64 {
-        var digest = UInt64(envelopes.count)
-        for envelope in envelopes {
-            digest = digest &* 31 &+ UInt64(envelope.frame.tag) << 20 ^ UInt64(truncatingIfNeeded: envelope.frame.body.count)
-        }
-        return digest & 0xFFFF_FFFF
     }
 }

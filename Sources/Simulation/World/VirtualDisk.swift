@@ -5,12 +5,12 @@ import Primitives
 
 /// The disk of one machine: a folder of files, of which some is durable and some is not yet. It survives its processes.
 ///
-/// **Content.** A file is what processes see; the changes since its last sync are remembered. A loss of power keeps a prefix
-/// of them, drawn from the seed; of the first that is not kept a part may be there (a torn write), as far as it got or with
-/// zeros or noise where it did not.
+/// **Content.** A file is what processes see; the changes since its last sync are remembered. A loss of power keeps a
+/// prefix of them, drawn from the seed; of the first that is not kept a part may be there (a torn write), as far as it
+/// got or with zeros or noise where it did not.
 ///
-/// **Names.** Creations, renames and removals since the last `syncFolder` are kept by a loss of power as a prefix (file systems
-/// write names in order), or, now and then, each on its own (POSIX promises no order).
+/// **Names.** Creations, renames and removals since the last `syncFolder` are kept by a loss of power as a prefix (file
+/// systems write names in order), or, now and then, each on its own (POSIX promises no order).
 ///
 /// The end of a process alone loses nothing that was written: the kernel has it.
 ///
@@ -284,7 +284,9 @@ package final class VirtualDisk: @unchecked Sendable {
         counters.errors += 1
         switch operation {
         case .append(let name, let bytes):
-            if let number = names[name] { append(bytes.prefix(Int(random.next() % UInt64(bytes.count + 1))), to: number) }
+            if let number = names[name] {
+                append(bytes.prefix(Int(random.next() % UInt64(bytes.count + 1))), to: number)
+            }
         case .sync(let name):
             if settings.failedSyncsPoison, let number = names[name] { contents[number]?.isPoisoned = true }
         case .create, .truncate, .rename, .remove, .syncFolder: break
@@ -292,7 +294,8 @@ package final class VirtualDisk: @unchecked Sendable {
         throw SystemError(operation: operation.brief, code: code)
     }
 
-    /// A process was killed in the middle of an operation: a write may have been carried out in part, the rest whole or not.
+    /// A process was killed in the middle of an operation: a write may have been carried out in part, the rest whole or
+    /// not.
     func applyPart(of operation: FileOperation) {
         switch operation {
         case .append(let name, let bytes):
@@ -306,7 +309,8 @@ package final class VirtualDisk: @unchecked Sendable {
         }
     }
 
-    /// A small file is replaced by way of a new one beside it, as `DurableFile` does. Removes the new one if that fails.
+    /// A small file is replaced by way of a new one beside it, as `DurableFile` does. Removes the new one if that
+    /// fails.
     func replacement(of name: String, with bytes: [UInt8]) -> [FileOperation] {
         let temporary = name + DurableFile.temporarySuffix
         var operations: [FileOperation] = []
@@ -358,7 +362,8 @@ package struct DiskSettings: Hashable, Sendable {
     package var jitter = Duration.microseconds(100)
     /// Beyond it ENOSPC. A full disk: `usedBytes`.
     package var capacity = Int.max
-    /// After a failed sync the kernel takes the file's unsynced pages for written: later syncs succeed, and do not write them.
+    /// After a failed sync the kernel takes the file's unsynced pages for written: later syncs succeed, and do not
+    /// write them.
     package var failedSyncsPoison = true
     package init() {}
 }

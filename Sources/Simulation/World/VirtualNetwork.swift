@@ -4,9 +4,9 @@ import Primitives
 
 /// The network between the machines of a world: paths from each to each other, datagrams, and connections.
 ///
-/// A cut path swallows everything. Datagrams are gone; a connection keeps what was sent, and sends it again when the path is
-/// back, as TCP does, unless one of its ends gave it up in the meantime. Acknowledgements come on the other path: when that is
-/// cut a connection still gets data across for 200 ms.
+/// A cut path swallows everything. Datagrams are gone; a connection keeps what was sent, and sends it again when the
+/// path is back, as TCP does, unless one of its ends gave it up in the meantime. Acknowledgements come on the other
+/// path: when that is cut a connection still gets data across for 200 ms.
 ///
 /// What a machine answers for a process that is not there: a datagram to a closed port comes back as unreachable, a
 /// connection is refused, a connection to a process that was killed is closed without a goodbye. A machine without
@@ -113,7 +113,8 @@ package final class VirtualNetwork: @unchecked Sendable {
         for connection in others where connection.remote == node { connection.expire(after: Self.keepAlive) }
     }
 
-    /// The machine runs again. It resets the connections that others think they have with it as soon as they say something.
+    /// The machine runs again. It resets the connections that others think they have with it as soon as they say
+    /// something.
     func powerOn(_ node: Int) {
         guard !hosts[node].isPowered else { return }
         hosts[node].isPowered = true
@@ -159,7 +160,8 @@ package final class VirtualNetwork: @unchecked Sendable {
     /// Cuts every path between nodes of different groups; nodes that no group names are a group of their own each.
     package func partition(_ groups: [[Int]]) {
         for from in hosts.indices {
-            for to in hosts.indices where from != to && !groups.contains(where: { $0.contains(from) && $0.contains(to) }) {
+            for to in hosts.indices
+            where from != to && !groups.contains(where: { $0.contains(from) && $0.contains(to) }) {
                 cut(from: from, to: to)
             }
         }

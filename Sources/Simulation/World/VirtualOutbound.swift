@@ -1,8 +1,8 @@
 import Peers
 import Primitives
 
-/// The link that a node keeps to one peer: dials, dials again, and finds out whether a lost peer's process has ended. The
-/// rules are those of `Peers.OutboundLink`.
+/// The link that a node keeps to one peer: dials, dials again, and finds out whether a lost peer's process has ended.
+/// The rules are those of `Peers.OutboundLink`.
 final class VirtualOutbound: VirtualConnectionOwner {
     private enum State {
         case connected(VirtualConnection)

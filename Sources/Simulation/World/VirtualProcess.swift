@@ -10,24 +10,24 @@ package enum PauseKind: Equatable, Sendable {
 
 /// One process: the loop that its actors run on, and the pool for its handlers. The simulation's `Scheduler`.
 ///
-/// Jobs of the loop run in the order in which they were handed over. Between two of them the loop may yield (the chance is
-/// the world's): it goes on some microseconds later, and what arrives in the meantime queues up behind, or, if it is a timer,
-/// comes first, as on the libuv loop.
+/// Jobs of the loop run in the order in which they were handed over. Between two of them the loop may yield (the chance
+/// is the world's): it goes on some microseconds later, and what arrives in the meantime queues up behind, or, if it is
+/// a timer, comes first, as on the libuv loop.
 ///
-/// Tasks: one that begins or is resumed goes on in the order of the jobs, or, drawn, up to 21 us later, as one that comes
-/// back from the pool does. Between its actors and the pool a task hops at once, without a turn of the queue. That is no
-/// refinement: the optimiser removes hops to an executor on which nothing happens, so a hop that took its turn would make a
-/// release build another world than a debug build.
+/// Tasks: one that begins or is resumed goes on in the order of the jobs, or, drawn, up to 21 us later, as one that
+/// comes back from the pool does. Between its actors and the pool a task hops at once, without a turn of the queue.
+/// That is no refinement: the optimiser removes hops to an executor on which nothing happens, so a hop that took its
+/// turn would make a release build another world than a debug build.
 ///
 /// - alive -> paused -> alive: its events are parked; when it goes on the pause observer is told first.
-/// - alive, paused -> dying: nothing that it does reaches anybody any more. Its jobs still run, at once and unseen, so that its
-///   tasks come to an end and their memory is freed. -> dead: what still arrives is dropped.
+/// - alive, paused -> dying: nothing that it does reaches anybody any more. Its jobs still run, at once and unseen, so
+///   that its tasks come to an end and their memory is freed. -> dead: what still arrives is dropped.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class VirtualProcess: Scheduler, @unchecked Sendable {
     enum Life { case alive, paused, dying, dead }
 
-    fileprivate enum Place { case actor, loopTask, pool }
+    enum Place { case actor, loopTask, pool }
 
     private enum Job {
         case task(UnownedJob, Place)
@@ -64,8 +64,9 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
     var random: SeededGenerator
     /// What a dying process wanted to do later.
     private var lastTimers: [VirtualTimer] = []
-    private var sleepers: [UInt64: Sleeper] = [:]
-    private var lastSleeper: UInt64 = 0
+    /// By number; never iterated without sorting.
+    var sleepers: [UInt64: Sleeper] = [:]
+    var lastSleeper: UInt64 = 0
     /// Jobs that came when it was dead: their tasks will never end.
     private(set) var lostJobs = 0
 
@@ -100,8 +101,8 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
     /// As `execute`, for what stays on the world's thread.
     func perform(_ job: @escaping () -> Void) { enqueue(.action(job)) }
 
-    /// At a whole millisecond of the process's clock, not before the delay has passed, and up to 0.6 ms late: the same for
-    /// all that is due in that millisecond, so that they keep their order.
+    /// At a whole millisecond of the process's clock, not before the delay has passed, and up to 0.6 ms late: the same
+    /// for all that is due in that millisecond, so that they keep their order.
     func schedule(after delay: Duration, _ action: @escaping @Sendable () -> Void) -> any ScheduledAction {
         precondition(isCurrent, "Only on the loop: hand the call over with `execute`.")
         return schedule(.timer, after: delay, action)
@@ -143,7 +144,7 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
 
     // MARK: Jobs
 
-    fileprivate func enqueue(_ job: UnownedJob, on place: Place) {
+    func enqueue(_ job: UnownedJob, on place: Place) {
         timeline.assertThread()
         if running != 0, Self.identity(of: job) == running {
             hop = (job, place)
@@ -327,53 +328,10 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
         timeline.reschedule(timer)
     }
 
-    // MARK: Sleep
-
-    /// Sleeps on the process's clock. Throws when its task is cancelled, and when the process ends.
-    func sleep(for duration: Duration, isCancellable: Bool = true) async throws(CancellationError) {
-        let sleeper = Sleeper()
-        timeline.assertThread()
-        lastSleeper += 1
-        let key = lastSleeper
-        let isDone = await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<Bool, Never>) in
-                guard life == .alive || life == .paused, !sleeper.isCancelled else {
-                    return continuation.resume(returning: false)
-                }
-                sleeper.continuation = continuation
-                sleepers[key] = sleeper
-                let wait = clock.trueDuration(max(duration, .zero))
-                sleeper.timer = timeline.schedule(.handler, for: self, at: timeline.now + wait) {
-                    sleeper.wake(true)
-                }
-            }
-        } onCancel: {
-            guard isCancellable else { return }
-            sleeper.isCancelled = true
-            sleeper.wake(false)
-        }
-        sleepers[key] = nil
-        if !isDone { throw CancellationError() }
-    }
-
-    /// `@unchecked`: only touched by the world's thread.
-    private final class Sleeper: @unchecked Sendable {
-        var continuation: CheckedContinuation<Bool, Never>?
-        var timer: VirtualTimer?
-        var isCancelled = false
-
-        func wake(_ isDone: Bool) {
-            timer?.cancel()
-            timer = nil
-            continuation?.resume(returning: isDone)
-            continuation = nil
-        }
-    }
-
     // MARK: Death
 
-    /// From now on nothing that it does reaches anybody. Those who serve the process have been told, and fail what it has
-    /// asked of them.
+    /// From now on nothing that it does reaches anybody. Those who serve the process have been told, and fail what it
+    /// has asked of them.
     func die() {
         guard life == .alive || life == .paused else { return }
         if case (_, .asleep)? = pausedAt { _ = clock.wakeUp() }
@@ -392,8 +350,8 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
         for key in sleepers.keys.sorted() { sleepers[key]?.wake(false) }
     }
 
-    /// Runs what a dying process still has to run, timers as well, until nothing is left: every task that waits for something
-    /// comes to an end.
+    /// Runs what a dying process still has to run, timers as well, until nothing is left: every task that waits for
+    /// something comes to an end.
     func runOut() {
         precondition(life == .dying, "Only the dying run out.")
         PoolGuard.enter()
@@ -427,33 +385,4 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
         sleepers = [:]
         timeline.bury(self)
     }
-}
-
-/// Runs the jobs of actors.
-///
-/// The executors know their process, which outlives them: the timeline keeps it when it is dead. `@unchecked`: `process` is
-/// set once, before the first job.
-private final class VirtualSerialExecutor: SerialExecutor, @unchecked Sendable {
-    unowned(unsafe) var process: VirtualProcess?
-
-    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(UnownedJob(job), on: .actor) }
-    func isIsolatingCurrentContext() -> Bool? { process?.isCurrent }
-
-    func checkIsolated() {
-        precondition(process?.isCurrent == true, "This actor lives on the loop of a simulated node, and nobody is on it.")
-    }
-}
-
-/// Runs tasks on the loop that prefer it. `@unchecked`: as above.
-private final class VirtualLoopTaskExecutor: TaskExecutor, @unchecked Sendable {
-    unowned(unsafe) var process: VirtualProcess?
-
-    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(UnownedJob(job), on: .loopTask) }
-}
-
-/// Stands for the threads of Swift's pool. `@unchecked`: as above.
-private final class VirtualPoolExecutor: TaskExecutor, @unchecked Sendable {
-    unowned(unsafe) var process: VirtualProcess?
-
-    func enqueue(_ job: consuming ExecutorJob) { process?.enqueue(UnownedJob(job), on: .pool) }
 }

@@ -10,8 +10,8 @@ package final class VirtualRedis: @unchecked Sendable {
     let timeline: Timeline
     var random: SeededGenerator
 
-    /// Of a command and of its answer, each with as much again drawn on top. Over the clients' timeout (2 s for both) they give
-    /// up.
+    /// Of a command and of its answer, each with as much again drawn on top. Over the clients' timeout (2 s for both)
+    /// they give up.
     package var latency = Duration.microseconds(150)
     package private(set) var isUp = true
     package private(set) var counters = RedisCounters()

@@ -5,9 +5,9 @@ import Registry
 ///
 ///     idle -> connecting -> open -> resting -> connecting; any -> stopped
 ///
-/// Commands arrive in the order of the calls and so do their answers. A connection that is silent for the timeout is given
-/// up, one whose Redis has stopped is reset; a call that waits fails then, though it may have had its effect. The store is
-/// looked at on connecting and every `probeEvery`, which tells whether it is the one of before.
+/// Commands arrive in the order of the calls and so do their answers. A connection that is silent for the timeout is
+/// given up, one whose Redis has stopped is reset; a call that waits fails then, though it may have had its effect. The
+/// store is looked at on connecting and every `probeEvery`, which tells whether it is the one of before.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class VirtualRegistry: Registry, @unchecked Sendable {
@@ -97,7 +97,8 @@ final class VirtualRegistry: Registry, @unchecked Sendable {
             let (isNew, sentinel) = redis.lookAtSentinel()
             process.timeline.schedule(.registry, for: process, at: process.timeline.now + answer) { [self] in
                 guard connection == self.connection, state == .connecting else { return }
-                let isFresh = isNew || self.sentinel.map { $0 != sentinel } ?? false || self.runID.map { $0 != runID } ?? false
+                let isFresh =
+                    isNew || self.sentinel.map { $0 != sentinel } ?? false || self.runID.map { $0 != runID } ?? false
                 self.runID = runID
                 self.sentinel = sentinel
                 state = .open
@@ -175,8 +176,8 @@ final class VirtualRegistry: Registry, @unchecked Sendable {
         lookLater()
     }
 
-    /// The looks are at whole multiples of `probeEvery` since the connection was made; only those that would see something
-    /// are carried out.
+    /// The looks are at whole multiples of `probeEvery` since the connection was made; only those that would see
+    /// something are carried out.
     private func lookLater() {
         guard probe == nil else { return }
         let every = settings.probeEvery

@@ -25,9 +25,9 @@ final class VirtualLane {
     func released(_ bytes: Int) { queuedBytes -= bytes }
 }
 
-/// The links of a simulated node, with the guarantees of `TCPTransport`: see `PeerTransport`, and `Links`, `OutboundLink`
-/// and `Connection` of Peers, whose rules these are. What those do on the NIO thread is done here between the jobs of the
-/// loop, and handed over to it in batches as there.
+/// The links of a simulated node, with the guarantees of `TCPTransport`: see `PeerTransport`, and `Links`,
+/// `OutboundLink` and `Connection` of Peers, whose rules these are. What those do on the NIO thread is done here
+/// between the jobs of the loop, and handed over to it in batches as there.
 ///
 /// Not simulated: the bound on what was read and not yet taken, since nothing here is read faster than it is taken.
 ///
@@ -130,7 +130,11 @@ final class VirtualTransport: PeerTransport, VirtualConnectionOwner, @unchecked 
         guard phase != .closed else { return }
         var new: [NodeID: VirtualLane] = [:]
         for peer in peers {
-            if let known = lanes[peer.id], known.peer == peer { new[peer.id] = known } else { new[peer.id] = VirtualLane(peer) }
+            if let known = lanes[peer.id], known.peer == peer {
+                new[peer.id] = known
+            } else {
+                new[peer.id] = VirtualLane(peer)
+            }
         }
         lanes = new
         wanted = new.values.sorted { $0.peer.id < $1.peer.id }

@@ -5,8 +5,8 @@ import Primitives
 
 /// What one process sees of its machine's disk.
 ///
-/// Operations take their time, and are carried out at its end. When the process is killed a prefix of what is under way has
-/// been carried out; whoever waits for it fails, unseen by anybody.
+/// Operations take their time, and are carried out at its end. When the process is killed a prefix of what is under way
+/// has been carried out; whoever waits for it fails, unseen by anybody.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class VirtualVolume: Volume, @unchecked Sendable {
@@ -84,7 +84,8 @@ final class VirtualVolume: Volume, @unchecked Sendable {
         let length = batch.operations.reduce(Duration.zero) { $0 + disk.drawLatency($1) }
         // Not an event of the process: what the kernel has begun it ends, even if the process is stopped.
         process.timeline.schedule(
-            .disk, for: nil, node: process.index, at: process.timeline.now + length, detail: Self.digest(batch.operations)
+            .disk, for: nil, node: process.index, at: process.timeline.now + length,
+            detail: Self.digest(batch.operations)
         ) { [self] in
             guard !isDetached, batches.first?.number == batch.number else { return }
             let result = carryOut(batch.operations)

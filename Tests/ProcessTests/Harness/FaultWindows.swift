@@ -4,7 +4,8 @@ import Synchronization
 
 @testable import Command
 
-/// When something was done to which nodes, and when handlers began: so that it can be told whether a second run of a task had a cause.
+/// When something was done to which nodes, and when handlers began: so that it can be told whether a second run of a
+/// task had a cause.
 ///
 /// Lines of the file of runs carry no time; a look at its size every 50 ms gives one.
 final class FaultWindows: Sendable {
@@ -45,8 +46,8 @@ final class FaultWindows: Sendable {
         state.withLock { $0.windows[index].end = .now }
     }
 
-    /// An attempt takes 30 ms, and its outcome a commit: what began so long before a fault may have been cut off by it, on a
-    /// machine that is busy with other things.
+    /// An attempt takes 30 ms, and its outcome a commit: what began so long before a fault may have been cut off by
+    /// it, on a machine that is busy with other things.
     private static let before = Duration.seconds(1.5)
     /// A node that comes back finishes, and takes back, what it had.
     private static let after = Duration.seconds(1.5)

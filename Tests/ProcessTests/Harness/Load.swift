@@ -7,8 +7,9 @@ import Synchronization
 
 /// Submits tasks to every node all the time, whatever happens to the nodes, and remembers which were accepted.
 ///
-/// Every task is a short `sleep` that writes down that it began; they come four at a time, and fill about half of the slots of three nodes. What was not answered may have been accepted or not: it is counted,
-/// and nothing is expected of it.
+/// Every task is a short `sleep` that writes down that it began; they come four at a time, and fill about half of the
+/// slots of three nodes. What was not answered may have been accepted or not: it is counted, and nothing is expected
+/// of it.
 final class Load: Sendable {
     private let cluster: LocalCluster
     private let state = Mutex(State())
@@ -111,7 +112,8 @@ final class Load: Sendable {
         state.withLock { state in
             if let before = state.told[task.id] {
                 guard !isSameOutcome(before, task) else { return }
-                state.contradictions.append("\(task.id): first \(outcome(before)), then, by \(teller), \(outcome(task))")
+                state.contradictions.append(
+                    "\(task.id): first \(outcome(before)), then, by \(teller), \(outcome(task))")
             } else {
                 state.told[task.id] = task
             }

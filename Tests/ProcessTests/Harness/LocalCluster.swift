@@ -5,7 +5,8 @@ import Testing
 
 @testable import Command
 
-/// A cluster of real processes on ports and in a folder of its own, with a Redis of its own; on request in a network of its own.
+/// A cluster of real processes on ports and in a folder of its own, with a Redis of its own; on request in a network
+/// of its own.
 struct LocalCluster: Sendable {
     let name: String
     let nodes: [TestNode]
@@ -27,7 +28,8 @@ struct LocalCluster: Sendable {
         var redis: TestRedis?
         /// In network namespaces: see `NetworkNamespace.arePermitted`.
         var hasNetwork = false
-        /// Megabytes of the disk that the first node's data is on: see `SmallDisk.arePermitted`. Not together with a network.
+        /// Megabytes of the disk that the first node's data is on: see `SmallDisk.arePermitted`. Not together with a
+        /// network.
         var smallDisk: Int?
         /// Gossip ports of strangers.
         var extraSeeds: [UInt16] = []
@@ -38,8 +40,8 @@ struct LocalCluster: Sendable {
         var seed = UInt64.random(in: .min ... .max)
     }
 
-    /// Runs `body` with a cluster that is ready and in one view, and ends it afterwards, whatever happens. When the body
-    /// throws, the ends of the nodes' logs are shown.
+    /// Runs `body` with a cluster that is ready and in one view, and ends it afterwards, whatever happens. When the
+    /// body throws, the ends of the nodes' logs are shown.
     static func run(
         _ options: Options = Options(), _ body: (LocalCluster) async throws -> Void
     ) async throws {
@@ -133,8 +135,8 @@ struct LocalCluster: Sendable {
         return registry
     }
 
-    /// Below the range from which the system takes ports for outgoing connections, and at random, so that two runs side by
-    /// side do not meet.
+    /// Below the range from which the system takes ports for outgoing connections, and at random, so that two runs
+    /// side by side do not meet.
     private static func choosePorts(_ count: Int) throws -> [UInt16] {
         var ports: [UInt16] = []
         while ports.count < count {
@@ -158,8 +160,8 @@ struct LocalCluster: Sendable {
         }
     }
 
-    /// Waits until each of the nodes (all, if none are named) says that it is ready, that these are alive and nobody else,
-    /// and that every task has its copies. Throws what each said last.
+    /// Waits until each of the nodes (all, if none are named) says that it is ready, that these are alive and nobody
+    /// else, and that every task has its copies. Throws what each said last.
     func awaitHealthy(_ some: [TestNode]? = nil, within limit: Duration = .seconds(30)) async throws {
         let some = some ?? nodes
         let names = some.map(\.name).sorted()

@@ -32,7 +32,8 @@ struct NetworkNamespace: Hashable, Sendable {
         try (commands.joined(separator: "\n") + "\n").write(toFile: batch, atomically: true, encoding: .utf8)
         let place = namespace.map { ["-n", $0.name] } ?? []
         let process = try launchDetached(
-            tool, place + ["-batch", batch], environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"], log: batch + ".log")
+            tool, place + ["-batch", batch], environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"], log: batch + ".log"
+        )
         guard try await exitCode(of: process, within: .seconds(10)) == 0 else {
             throw HarnessError("ip fails:\n" + lastLines(of: batch + ".log", 5))
         }

@@ -1,7 +1,8 @@
 import Foundation
 
-/// All frames of one interface (`AF_PACKET`, see packet(7)), each with what the kernel still has to do to it: a checksum that is not
-/// computed yet, a segment that is to be split. Passing that on with the frame is what makes a switch of them.
+/// All frames of one interface (`AF_PACKET`, see packet(7)), each with what the kernel still has to do to it: a
+/// checksum that is not computed yet, a segment that is to be split. Passing that on with the frame is what makes a
+/// switch of them.
 struct PacketSocket: Sendable {
     let descriptor: Int32
 

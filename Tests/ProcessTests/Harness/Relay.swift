@@ -3,8 +3,8 @@ import Synchronization
 
 @testable import Command
 
-/// Lets this process ask a server that listens on 127.0.0.1 inside a network namespace: each connection to the same port out here is
-/// carried there. What the test does to the namespace's network does not touch it.
+/// Lets this process ask a server that listens on 127.0.0.1 inside a network namespace: each connection to the same
+/// port out here is carried there. What the test does to the namespace's network does not touch it.
 final class Relay: Sendable {
     private let listener: Int32
 

@@ -2,8 +2,8 @@ import Foundation
 
 @testable import Command
 
-/// A file system of a few megabytes that only the processes of a test see: a tmpfs in a mount namespace of its own, which a sleeping
-/// process keeps alive. Its end is the end of both.
+/// A file system of a few megabytes that only the processes of a test see: a tmpfs in a mount namespace of its own,
+/// which a sleeping process keeps alive. Its end is the end of both.
 struct SmallDisk: Sendable {
     let folder: String
     private let holder: ProcessIdentity

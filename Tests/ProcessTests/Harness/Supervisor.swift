@@ -4,9 +4,9 @@ import Foundation
 
 /// Ends what a test has started, however the test ends: also when its process crashes, is killed, or hits a time limit.
 ///
-/// A shell in a session of its own reads lines from a named pipe: `process PID START-TICKS` and `namespace NAME`. The end of
-/// the pipe is the end of the test: then it kills the processes that it was told of, if they are still the same ones,
-/// removes the network namespaces (and with them what is plugged into them), and the test's folder.
+/// A shell in a session of its own reads lines from a named pipe: `process PID START-TICKS` and `namespace NAME`. The
+/// end of the pipe is the end of the test: then it kills the processes that it was told of, if they are still the
+/// same ones, removes the network namespaces (and with them what is plugged into them), and the test's folder.
 /// (`PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started a process ends.)
 final class Supervisor: Sendable {
     let folder: String

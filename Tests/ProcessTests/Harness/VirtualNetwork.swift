@@ -2,8 +2,8 @@ import Foundation
 
 @testable import Command
 
-/// Hosts on one switch: a network namespace each, with a veth to the switch's own. Nothing of the machine's interfaces is
-/// touched, and all of it goes with the test.
+/// Hosts on one switch: a network namespace each, with a veth to the switch's own. Nothing of the machine's
+/// interfaces is touched, and all of it goes with the test.
 final class VirtualNetwork: Sendable {
     let hosts: [NetworkNamespace]
     private let center: NetworkNamespace
@@ -11,8 +11,8 @@ final class VirtualNetwork: Sendable {
     private let relays: [Relay]
     private let supervisor: Supervisor
 
-    /// - Parameter relayed: for each host, the ports on its loopback address that this process wants to reach at the same
-    ///   ports here.
+    /// - Parameter relayed: for each host, the ports on its loopback address that this process wants to reach at the
+    /// same   ports here.
     init(relayed: [[UInt16]], seed: UInt64, _ supervisor: Supervisor) async throws {
         self.supervisor = supervisor
         let count = relayed.count

@@ -17,7 +17,8 @@ struct Wire: Hashable, Sendable {
 }
 
 /// A switch in user space that loses, delays, duplicates and reorders: what the kernel's `netem` would do, which many
-/// kernels come without. A frame goes to the port that the last byte of its address names, one to all goes to all others.
+/// kernels come without. A frame goes to the port that the last byte of its address names, one to all goes to all
+/// others.
 ///
 /// A thread of its own reads all ports. `close` ends it.
 final class VirtualSwitch: Sendable {
@@ -95,7 +96,8 @@ final class VirtualSwitch: Sendable {
     }
 
     private func forward(_ frame: ArraySlice<UInt8>, from sender: Int, waiting: inout [Delayed]) {
-        let address = frame[frame.startIndex + PacketSocket.headerBytes..<frame.startIndex + PacketSocket.headerBytes + 6]
+        let address = frame[
+            frame.startIndex + PacketSocket.headerBytes..<frame.startIndex + PacketSocket.headerBytes + 6]
         let isForAll = address.first.map { $0 & 1 == 1 } ?? false
         for receiver in ports.indices where receiver != sender {
             guard isForAll || address.last == UInt8(receiver + 1) else { continue }

@@ -30,16 +30,20 @@ struct LedgerHistoryTests {
                 isStarted: true))
     }
 
-    private func token(_ attempt: UInt32, term: UInt64 = 1) -> Token { Token(run: 1, term: Term(term), attempt: attempt) }
+    private func token(_ attempt: UInt32, term: UInt64 = 1) -> Token {
+        Token(run: 1, term: Term(term), attempt: attempt)
+    }
 
     private func completed(_ token: Token) throws -> LedgerEvent {
         .completed(
-            task, token, result: [], by: try #require(NodeName("n1")), at: Timestamp(milliseconds: Int64(token.attempt)))
+            task, token, result: [], by: try #require(NodeName("n1")), at: Timestamp(milliseconds: Int64(token.attempt))
+        )
     }
 
     private func failed(_ token: Token) -> LedgerEvent {
         .failed(
-            task, token, TaskFailure(type: "f", message: "", isRetryable: false), by: nil, at: Timestamp(milliseconds: 0))
+            task, token, TaskFailure(type: "f", message: "", isRetryable: false), by: nil,
+            at: Timestamp(milliseconds: 0))
     }
 
     @Test
@@ -60,13 +64,28 @@ struct LedgerHistoryTests {
     @Test
     func whatMustNotBeCommittedIsFound() throws {
         let cases: [(Property, [LedgerEvent])] = [
-            (.tokenTwice, [accepted, try leased(token(1)), .interrupted(task, token(1), isBlamed: false), try leased(token(1))]),
-            (.tokenTwice, [accepted, try leased(token(2)), .interrupted(task, token(2), isBlamed: false), try leased(token(1))]),
+            (
+                .tokenTwice,
+                [accepted, try leased(token(1)), .interrupted(task, token(1), isBlamed: false), try leased(token(1))]
+            ),
+            (
+                .tokenTwice,
+                [accepted, try leased(token(2)), .interrupted(task, token(2), isBlamed: false), try leased(token(1))]
+            ),
             (.tokenTwice, [accepted, try leased(token(1, term: 9))]),
             (.tokenTwice, [accepted, try leased(token(1)), try completed(token(1)), try leased(token(2))]),
             (.twoOutcomes, [accepted, try leased(token(1)), try completed(token(1)), try completed(token(2))]),
-            (.twoOutcomes, [accepted, try leased(token(1)), try completed(token(1)), .cancelled(task, at: Timestamp(milliseconds: 0))]),
-            (.staleFailure, [accepted, try leased(token(1)), .interrupted(task, token(1), isBlamed: false), failed(token(1))]),
+            (
+                .twoOutcomes,
+                [
+                    accepted, try leased(token(1)), try completed(token(1)),
+                    .cancelled(task, at: Timestamp(milliseconds: 0)),
+                ]
+            ),
+            (
+                .staleFailure,
+                [accepted, try leased(token(1)), .interrupted(task, token(1), isBlamed: false), failed(token(1))]
+            ),
             (.staleFailure, [accepted, try leased(token(2)), .interrupted(task, token(1), isBlamed: false)]),
             (.resurrected, [accepted, accepted]),
             (.resurrected, [accepted, try leased(token(1)), try completed(token(1)), .forgotten(task), accepted]),

@@ -29,7 +29,9 @@ struct PlanTests {
     func everyOptionIsNamedOnceAndDrawsWhatMayBeForced() {
         #expect(Set(PlanOption.all.map(\.name)).count == PlanOption.all.count)
         for option in PlanOption.all {
-            for seed in 0..<50 as Range<UInt64> { #expect(option.range.contains(option.draw(seed: seed)), "\(option.name)") }
+            for seed in 0..<50 as Range<UInt64> {
+                #expect(option.range.contains(option.draw(seed: seed)), "\(option.name)")
+            }
         }
     }
 
@@ -95,7 +97,8 @@ struct PlanTests {
             let plan = SimulationPlan(seed: seed)
             var work = 0
             for operation in plan.operations where operation.kind == .submit || operation.kind == .submitAndWait {
-                for task in plan.tasks(of: operation, attempt: 0) where task.style != .poison && task.style != .hanging {
+                for task in plan.tasks(of: operation, attempt: 0) where task.style != .poison && task.style != .hanging
+                {
                     work += Int(task.script.milliseconds)
                 }
             }

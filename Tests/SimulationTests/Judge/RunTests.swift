@@ -13,7 +13,9 @@ struct RunTests {
     func aShortRunFindsNothingAndRepeatsItself(seed: UInt64) throws {
         let settings = ["seconds=60", "nodes=3", "load=60", "intensity=100", "brief=40"]
         let first = try Self.run(seed: seed, settings)
-        #expect(first.failure == nil, "seed \(seed): \(first.failure.map { "\($0)" } ?? "")\n\(first.lastEvents.suffix(40))")
+        #expect(
+            first.failure == nil, "seed \(seed): \(first.failure.map { "\($0)" } ?? "")\n\(first.lastEvents.suffix(40))"
+        )
         #expect(first.counts["tasks"] ?? 0 > 0)
         #expect(first.events > 1000)
         let second = try Self.run(seed: seed, settings)

@@ -108,7 +108,9 @@ final class Colony: @unchecked Sendable {
             }
             outputs.append(result.standardOutputContent)
         }
-        let lines = outputs.map { String(decoding: $0, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("trace") } }
+        let lines = outputs.map {
+            String(decoding: $0, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("trace") }
+        }
         #expect(lines[0].count == 1)
         #expect(lines[0] == lines[1])
     }
@@ -160,7 +162,8 @@ final class Colony: @unchecked Sendable {
         colony.submit(10, to: 2, HandlerScript(milliseconds: 300))
         colony.world.run(for: .milliseconds(100))
         colony.world.nodes[2].leave()
-        #expect(colony.until(.seconds(30)) { if case .down(.ended) = colony.world.nodes[2].life { true } else { false } })
+        #expect(
+            colony.until(.seconds(30)) { if case .down(.ended) = colony.world.nodes[2].life { true } else { false } })
         #expect(colony.untilWhole())
         #expect(colony.statuses(at: 0).count == 10)
         colony.world.nodes[2].start()

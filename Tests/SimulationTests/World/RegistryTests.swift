@@ -135,7 +135,8 @@ private final class Shop: @unchecked Sendable {
         let id = TaskID(high: 1, low: 1)
         for attempt in [2, 2, 1, 3] as [UInt32] {
             let result = StoredResult(
-                id: id, token: Token(run: 0, term: .first, attempt: attempt), document: [UInt8(attempt)], ttl: .seconds(5))
+                id: id, token: Token(run: 0, term: .first, attempt: attempt), document: [UInt8(attempt)],
+                ttl: .seconds(5))
             shop.on(0) { $0.writeResult(result) { shop.note($0) } }
         }
         shop.on(0) { $0.readResult(id) { shop.note($0.map { $0 ?? [] }) } }

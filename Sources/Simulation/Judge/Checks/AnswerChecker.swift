@@ -34,7 +34,8 @@ final class AnswerChecker: @unchecked Sendable {
         case .task(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .task(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
         case .task(_, .unavailable, _, _): nil
-        case .cancel(let id, .cancelled(let snapshot), let node, _), .cancel(let id, .finished(let snapshot), let node, _):
+        case .cancel(let id, .cancelled(let snapshot), let node, _),
+            .cancel(let id, .finished(let snapshot), let node, _):
             take(id, ToldOutcome(snapshot), snapshot, from: node)
         case .cancel(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .cancel: nil
@@ -51,7 +52,8 @@ final class AnswerChecker: @unchecked Sendable {
         for name in task.holders {
             guard let node = stage.index(name).map({ world.nodes[$0] }), node.isUp else { continue }
             let has = node.look { core in
-                core.served.contains { $0.copy.state[task.id] != nil } || core.copies.contains { $0.state[task.id] != nil }
+                core.served.contains { $0.copy.state[task.id] != nil }
+                    || core.copies.contains { $0.state[task.id] != nil }
             }
             // Another view may have relieved it between the commit and the answer, and a disk may have been lost.
             guard has == false, !isExcused(task.id), stage.harmed.isEmpty, world.now - stage.viewSince > .seconds(1),
@@ -75,7 +77,8 @@ final class AnswerChecker: @unchecked Sendable {
 
     private func takeDocument(_ id: TaskID, _ document: [UInt8], from node: Int) -> Violation? {
         guard let outcome = ToldOutcome(document: document) else {
-            return Violation(.impossibleOutcome, "what node \(node) finds in the registry for \(id) is no outcome", at: world.now)
+            return Violation(
+                .impossibleOutcome, "what node \(node) finds in the registry for \(id) is no outcome", at: world.now)
         }
         return take(id, outcome, from: node)
     }
@@ -113,11 +116,14 @@ final class AnswerChecker: @unchecked Sendable {
         guard !isPossible else { return nil }
         let ends = runs.map { "\($0.token): \($0.end.map { "\($0)" } ?? "runs")" }
         return Violation(
-            .impossibleOutcome, "\(id) (\(known.task.style.rawValue)) is said to be \(outcome); its runs: \(ends)", at: world.now)
+            .impossibleOutcome, "\(id) (\(known.task.style.rawValue)) is said to be \(outcome); its runs: \(ends)",
+            at: world.now)
     }
 
     private func deny(_ id: TaskID, _ how: String, by node: Int, _ asked: Instant) -> Violation? {
-        guard let known = submissions[id], let accepted = known.acceptedAt, accepted < asked, !isExcused(id) else { return nil }
+        guard let known = submissions[id], let accepted = known.acceptedAt, accepted < asked, !isExcused(id) else {
+            return nil
+        }
         // What the ledger had handed over to Redis went with it.
         if isRegistryEmptied(), inspector.history(of: id)?.isForgotten == true { return nil }
         return Violation(

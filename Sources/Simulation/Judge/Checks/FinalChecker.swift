@@ -21,7 +21,8 @@ struct FinalChecker {
             guard node.life == .up else { return "node \(node.index) is \(node.life)" }
         }
         for node in world.nodes where node.isUp {
-            let (identity, installed, isConfirmed) = node.look { ($0.identity, $0.view, $0.isConfirmed) } ?? (nil, nil, false)
+            let (identity, installed, isConfirmed) =
+                node.look { ($0.identity, $0.view, $0.isConfirmed) } ?? (nil, nil, false)
             guard let identity else { continue }
             living.insert(identity)
             guard installed == view else {
@@ -36,7 +37,8 @@ struct FinalChecker {
         for ledger in view.ledgers where stage.excused[ledger.id] == nil || ledger.replicas.contains(where: isAlive) {
             if let problem = problem(of: ledger, view) { return problem }
         }
-        for member in view.members where !view.ledgers.contains(where: { $0.founder == member.replica && $0.primary == $0.founder }) {
+        for member in view.members
+        where !view.ledgers.contains(where: { $0.founder == member.replica && $0.primary == $0.founder }) {
             return "\(member.id) has no ledger of its own"
         }
         return nil
@@ -66,12 +68,13 @@ struct FinalChecker {
     /// Open tasks, if there are any.
     var openTasks: String? {
         for node in world.nodes {
-            let open = node.look { core in
-                core.served.lazy.filter { $0.copy.state.openCount > 0 }.compactMap { served in
-                    served.copy.state.tasks.values.filter { !$0.status.isFinal }.min { $0.id < $1.id }
-                        .map { (served.copy.id, served.copy.state.openCount, $0) }
-                }.first
-            } ?? nil
+            let open =
+                node.look { core in
+                    core.served.lazy.filter { $0.copy.state.openCount > 0 }.compactMap { served in
+                        served.copy.state.tasks.values.filter { !$0.status.isFinal }.min { $0.id < $1.id }
+                            .map { (served.copy.id, served.copy.state.openCount, $0) }
+                    }.first
+                } ?? nil
             guard let (ledger, count, task) = open else { continue }
             return "\(count) tasks of \(ledger) at node \(node.index) are open: \(task.id) is \(task.status.name), "
                 + "attempt \(task.attempts), \(task.interruptions) interruptions, lease \(task.lease.map { "\($0)" } ?? "none")"

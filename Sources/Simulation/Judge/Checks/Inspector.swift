@@ -86,7 +86,9 @@ final class Inspector: @unchecked Sendable {
                 return Violation(.unbounded, "\(id) at node \(node) has \(tasks) tasks", at: world.now)
             }
             // What was taken over waits for the fence of whoever had it (rule R3).
-            list.add(served.copy, isResting: served.term > .first && world.now - (servedSince[id]?.at ?? .zero) < .seconds(10))
+            list.add(
+                served.copy,
+                isResting: served.term > .first && world.now - (servedSince[id]?.at ?? .zero) < .seconds(10))
         }
         ready[node] = list
         return nil
@@ -97,7 +99,8 @@ final class Inspector: @unchecked Sendable {
             if let violation = checkLemma(copy, at: node, core.profile.store) { return violation }
             guard copy.recent.count <= Limits.uncommittedEntries + Limits.recentEntries + 2 * Limits.batchTasks else {
                 return Violation(
-                    .unbounded, "the copy of \(copy.id) at node \(node) keeps \(copy.recent.count) entries", at: world.now)
+                    .unbounded, "the copy of \(copy.id) at node \(node) keeps \(copy.recent.count) entries",
+                    at: world.now)
             }
         }
         return nil
@@ -161,7 +164,9 @@ final class Inspector: @unchecked Sendable {
 
     /// Whether what is known of the task may be wrong, since every copy of its ledger was destroyed after it was accepted.
     func isExcused(_ id: TaskID, since: Instant?) -> Bool {
-        guard let ledger = ledger(of: id) ?? stage.excused.keys.sorted().first(where: { TaskID.tag(of: $0) == id.ledgerTag }),
+        guard
+            let ledger = ledger(of: id)
+                ?? stage.excused.keys.sorted().first(where: { TaskID.tag(of: $0) == id.ledgerTag }),
             let at = stage.excused[ledger]
         else { return false }
         return since.map { $0 <= at + .seconds(1) } ?? true

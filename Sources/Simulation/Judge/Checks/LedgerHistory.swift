@@ -56,7 +56,8 @@ struct LedgerHistory {
             first = copy.last.sequence + 1
             for (id, record) in copy.state.tasks {
                 tasks[id] = History(
-                    lease: record.lease?.token, leases: [], end: record.status.isFinal ? (record.finalToken, "earlier") : nil)
+                    lease: record.lease?.token, leases: [],
+                    end: record.status.isFinal ? (record.finalToken, "earlier") : nil)
                 inherited.insert(id)
             }
             return nil
@@ -77,7 +78,9 @@ struct LedgerHistory {
                 }
                 committers[term] = node
             }
-            if let last = entries.last, entry.place.term < last.place.term || entry.place.sequence != last.place.sequence + 1 {
+            if let last = entries.last,
+                entry.place.term < last.place.term || entry.place.sequence != last.place.sequence + 1
+            {
                 return (.conflictingCommits, "\(id) goes on with \(entry.place) after \(last.place)")
             }
             entries.append(Entry(place: entry.place, digest: Self.digest(entry.event)))
@@ -119,7 +122,10 @@ struct LedgerHistory {
                 return (.tokenTwice, "\(lease.token) of \(id) is granted twice")
             }
             guard history.leases.allSatisfy({ $0 < lease.token }), lease.token.term == entry.place.term else {
-                return (.tokenTwice, "\(lease.token) of \(id) is granted in term \(entry.place.term), after \(history.leases)")
+                return (
+                    .tokenTwice,
+                    "\(lease.token) of \(id) is granted in term \(entry.place.term), after \(history.leases)"
+                )
             }
             history.lease = lease.token
             history.leases.append(lease.token)

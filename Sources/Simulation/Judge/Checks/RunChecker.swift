@@ -78,11 +78,13 @@ final class RunChecker: @unchecked Sendable {
             }
             if plan.checksFence, let other = earlier.first(where: { $0.token > run.token }) {
                 return Violation(
-                    .lateStart, "\(what) starts \((now - other.began).milliseconds) ms after \(other.token) at node \(other.node)",
+                    .lateStart,
+                    "\(what) starts \((now - other.began).milliseconds) ms after \(other.token) at node \(other.node)",
                     at: now)
             }
             if known?.task.spec.delivery == .atMostOnce, let other = earlier.first {
-                return Violation(.onceTwice, "\(what) has started under \(other.token) at node \(other.node) before", at: now)
+                return Violation(
+                    .onceTwice, "\(what) has started under \(other.token) at node \(other.node) before", at: now)
             }
             if let known, let violation = checkTime(run, known) { return violation }
         }
@@ -90,7 +92,8 @@ final class RunChecker: @unchecked Sendable {
         if let told = known?.told, let at = known?.toldAt, !isExcused, cause(run, since: at - .seconds(5)) == nil,
             earlier.allSatisfy({ cause($0, since: $0.began) == nil })
         {
-            return Violation(.causelessDuplicate, "\(what) starts; a client was told before that it is \(told)", at: now)
+            return Violation(
+                .causelessDuplicate, "\(what) starts; a client was told before that it is \(told)", at: now)
         }
         for other in earlier {
             if case .failed? = other.end { continue }

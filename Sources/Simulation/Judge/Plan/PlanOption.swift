@@ -47,7 +47,8 @@ package struct PlanOption: Sendable {
         PlanOption("copies", "copies of each task", [(1, 8), (2, 62), (3, 30)], in: 1...5),
         PlanOption("seconds", "virtual seconds of the whole run", [(360, 1)], in: 20...36_000),
         PlanOption("share", "percent of the time in which there are faults", [(60, 1)], in: 0...90),
-        PlanOption("early", "1: faults from the first moment on, 0: once the cluster is formed", [(0, 9), (1, 1)], in: 0...1),
+        PlanOption(
+            "early", "1: faults from the first moment on, 0: once the cluster is formed", [(0, 9), (1, 1)], in: 0...1),
         PlanOption(
             "intensity", "faults in ten minutes", [(5, 10), (20, 25), (50, 35), (90, 20), (160, 10)], in: 0...2000),
         PlanOption("fence", "1: rule R3 is checked", [(1, 1)], in: 0...1),
@@ -70,15 +71,19 @@ package struct PlanOption: Sendable {
         PlanOption(
             "drift", "greatest deviation of a node's clock, in millionths", [(0, 30), (100, 30), (10_000, 40)],
             in: 0...10_000),
-        PlanOption("yield", "chance in thousand that a loop lets others go first", [(0, 20), (50, 60), (300, 20)], in: 0...900),
+        PlanOption(
+            "yield", "chance in thousand that a loop lets others go first", [(0, 20), (50, 60), (300, 20)], in: 0...900),
     ]
 
     private static let network = [
         PlanOption(
             "latency", "microseconds of the fastest packet", [(60, 40), (500, 30), (3000, 20), (20_000, 10)],
             in: 1...1_000_000),
-        PlanOption("jitter", "mean of what comes on top, in percent of the latency", [(10, 30), (50, 50), (200, 20)], in: 0...1000),
-        PlanOption("loss", "chance in thousand that a packet is lost", [(0, 75), (5, 10), (30, 10), (100, 5)], in: 0...500),
+        PlanOption(
+            "jitter", "mean of what comes on top, in percent of the latency", [(10, 30), (50, 50), (200, 20)],
+            in: 0...1000),
+        PlanOption(
+            "loss", "chance in thousand that a packet is lost", [(0, 75), (5, 10), (30, 10), (100, 5)], in: 0...500),
         PlanOption("copying", "chance in thousand that a datagram comes twice", [(0, 80), (30, 20)], in: 0...900),
         PlanOption("overtaking", "chance in thousand that a datagram is held back", [(0, 80), (100, 20)], in: 0...900),
     ]

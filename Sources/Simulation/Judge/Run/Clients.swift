@@ -76,7 +76,9 @@ final class Clients: @unchecked Sendable {
             var draw = SeededGenerator(seed: operation.salt)
             // The newest ones are where things happen.
             let count = submissions.ids.count
-            let back = draw.chance(50) ? Int.random(in: 0..<min(count, 20), using: &draw) : Int.random(in: 0..<count, using: &draw)
+            let back =
+                draw.chance(50)
+                ? Int.random(in: 0..<min(count, 20), using: &draw) : Int.random(in: 0..<count, using: &draw)
             let id = submissions.ids[count - 1 - back]
             if operation.kind == .cancel {
                 cancel(id, at: operation.node)
@@ -104,7 +106,9 @@ final class Clients: @unchecked Sendable {
     }
 
     /// Whether a connection can be made.
-    private func isReachable(_ node: Int) -> Bool { world.nodes[node].life == .up || world.nodes[node].life == .leaving }
+    private func isReachable(_ node: Int) -> Bool {
+        world.nodes[node].life == .up || world.nodes[node].life == .leaving
+    }
 
     private func submit(_ operation: Operation, at node: Int, attempt: Int) {
         guard attempt < Self.attempts else { return }
@@ -114,7 +118,9 @@ final class Clients: @unchecked Sendable {
         for (serial, task) in zip(serials, tasks) { submissions.send(serial, task, at: world.now) }
         counters.submissions += tasks.count
         let specs = tasks.map(\.spec)
-        call("a submission", at: node) { await $0.submit(specs) } _: { [self] outcomes in
+        call("a submission", at: node) {
+            await $0.submit(specs)
+        } _: { [self] outcomes in
             guard let outcomes else {
                 counters.unanswered += tasks.count
                 return
@@ -163,7 +169,9 @@ final class Clients: @unchecked Sendable {
         guard isReachable(node) else { return }
         counters.lookups += 1
         let asked = world.now
-        call("a lookup of \(id)", at: node) { await $0.task(id, wait: wait) } _: { [self] answer in
+        call("a lookup of \(id)", at: node) {
+            await $0.task(id, wait: wait)
+        } _: { [self] answer in
             guard let answer else { return }
             if case .unavailable = answer { counters.unavailable += 1 }
             report(.task(id, answer, by: node, asked: asked))
@@ -175,13 +183,18 @@ final class Clients: @unchecked Sendable {
         guard isReachable(node), random.chance(25) else { return }
         submissions.askedToCancel(id)
         let asked = world.now
-        call("a cancellation of \(id)", at: node) { await $0.cancel(id) } _: { [self] answer in
+        call("a cancellation of \(id)", at: node) {
+            await $0.cancel(id)
+        } _: { [self] answer in
             if let answer { report(.cancel(id, answer, by: node, asked: asked)) }
         }
     }
 
     private func askStatus(_ node: Int) {
         guard isReachable(node) else { return }
-        call("a status", at: node) { await $0.cluster().viewNumber } _: { _ in }
+        call("a status", at: node) {
+            await $0.cluster().viewNumber
+        } _: { _ in
+        }
     }
 }

@@ -106,7 +106,11 @@ final class FaultInjector: @unchecked Sendable {
             for other in world.nodes.indices {
                 let own = length * Int.random(in: 20...100, using: &random) / 100
                 takeDown(other, for: own, fault) {
-                    if fault.kind == .massacre { self.world.nodes[other].crash(.kill) } else { self.cutPower(other, fault) }
+                    if fault.kind == .massacre {
+                        self.world.nodes[other].crash(.kill)
+                    } else {
+                        self.cutPower(other, fault)
+                    }
                 }
             }
         case .rolling:
@@ -261,7 +265,9 @@ final class FaultInjector: @unchecked Sendable {
     private func repair(_ node: SimulatedNode) {
         chronicle.note(world.now, "the journal of node \(node.index) is set aside")
         do {
-            for file in node.disk.files where file.name.hasPrefix("journal-") { try node.disk.apply(.remove(file.name)) }
+            for file in node.disk.files where file.name.hasPrefix("journal-") {
+                try node.disk.apply(.remove(file.name))
+            }
             try node.disk.apply(.syncFolder)
         } catch {
             // The disk fails: the next round tries again.

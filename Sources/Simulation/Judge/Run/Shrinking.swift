@@ -44,7 +44,9 @@ package struct Shrinking {
             smaller.firstNodes = nodes
             guard fails(smaller, extra) else { break }
         }
-        for plain in ["loss=0", "copying=0", "overtaking=0", "yield=0", "drift=0", "latency=60", "disk=80", "jitter=10"] {
+        for plain in [
+            "loss=0", "copying=0", "overtaking=0", "yield=0", "drift=0", "latency=60", "disk=80", "jitter=10",
+        ] {
             let name = plain.prefix { $0 != "=" }
             if !fixed.contains(where: { $0.hasPrefix(name + "=") }) { _ = fails(filter, extra + [plain]) }
         }

@@ -1,5 +1,5 @@
 #if PLANTED_BUGS
-    import Primitives
+import Primitives
 #endif
 
 /// What a process of the runner is asked to do: one line of JSON; the answer is a `SimulationReport`.
@@ -29,21 +29,23 @@ package struct SimulationRequest: Codable, Sendable {
 
     private func plant() throws {
         #if PLANTED_BUGS
-            PlantedBug.active = nil
-            guard let bug else { return }
-            guard let known = PlantedBug(rawValue: bug) else { throw Refusal(description: "there is no bug \"\(bug)\"") }
-            PlantedBug.active = known
+        PlantedBug.active = nil
+        guard let bug else { return }
+        guard let known = PlantedBug(rawValue: bug) else { throw Refusal(description: "there is no bug \"\(bug)\"") }
+        PlantedBug.active = known
         #else
-            guard bug == nil else { throw Refusal(description: "this build has no planted bugs: use scripts/simulate --mutants") }
+        guard bug == nil else {
+            throw Refusal(description: "this build has no planted bugs: use scripts/simulate --mutants")
+        }
         #endif
     }
 
     /// All that this build has.
     package static var bugs: [String] {
         #if PLANTED_BUGS
-            PlantedBug.allCases.map(\.rawValue)
+        PlantedBug.allCases.map(\.rawValue)
         #else
-            []
+        []
         #endif
     }
 }

@@ -49,7 +49,9 @@ package final class SimulationRun: @unchecked Sendable {
             settings.logLevel = .debug
         } else {
             settings.logLevel = .warning
-            settings.logSink = { node, level, text in chronicle.note(chronicle.clock(), "node \(node) \(level): \(text)") }
+            settings.logSink = { node, level, text in
+                chronicle.note(chronicle.clock(), "node \(node) \(level): \(text)")
+            }
         }
         self.chronicle = chronicle
         world = World(settings)
@@ -130,7 +132,8 @@ package final class SimulationRun: @unchecked Sendable {
             found(Violation(.endlessPoison, "\(run.task) has taken \(downs) nodes down", at: world.now))
         }
         world.after(.milliseconds(3)) { [self] in
-            if world.observations.runs.contains(where: { $0.task == run.task && $0.token == run.token && $0.end == nil }) {
+            if world.observations.runs.contains(where: { $0.task == run.task && $0.token == run.token && $0.end == nil }
+            ) {
                 injector.poisoned(run.node)
             }
         }
@@ -193,7 +196,8 @@ package final class SimulationRun: @unchecked Sendable {
     private var finalChecker: FinalChecker {
         guard let clients else { preconditionFailure("a run is wired before it is judged") }
         return FinalChecker(
-            world: world, stage: stage, inspector: inspector, submissions: submissions, answers: answers, clients: clients,
+            world: world, stage: stage, inspector: inspector, submissions: submissions, answers: answers,
+            clients: clients,
             isRegistryEmptied: answers.isRegistryEmptied())
     }
 
@@ -248,7 +252,8 @@ package final class SimulationRun: @unchecked Sendable {
         report.counts = [
             "tasks": counters.accepted, "submissions refused": counters.refused, "unconfirmed": counters.unconfirmed,
             "unanswered": counters.unanswered, "lookups": counters.lookups, "lookups unavailable": counters.unavailable,
-            "runs": runs.runs, "priority checks": runs.priorityChecks, "views": stage.viewCount, "takeovers": stage.takeovers,
+            "runs": runs.runs, "priority checks": runs.priorityChecks, "views": stage.viewCount,
+            "takeovers": stage.takeovers,
             "starts of nodes": world.nodes.reduce(0) { $0 + $1.starts }, "lemma checks": inspector.lemmaChecks,
             "entries": inspector.entryCount, "receipts": answers.receipts, "outcomes told": answers.outcomes,
             "ledgers destroyed": stage.excused.count, "wrongly removed": runs.duplicates[.suspicion] ?? 0,
