@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Glibc
 import Journal
 public import Logging
 import Peers
@@ -51,7 +52,8 @@ public final class Node: Sendable {
             openGossip: { received, unreachable in
                 try UDPSocket(
                     on: loop, bind: configuration.gossip, onReceive: { received($0, $1) },
-                    onUnreachable: { address, _ in unreachable(address) })
+                    // Only a refused port says something about the process: a pulled cable says nothing.
+                    onUnreachable: { address, error in if error.code == ECONNREFUSED { unreachable(address) } })
             }, observePauses: { threshold, report in loop.observePauses(longerThan: threshold, report) },
             lastTurn: { loop.lastTurn.monotonic }, handlerExecutor: nil, seed: random.next())
         core = NodeCore(configuration, on: platform, stored: stored, handlers: handlers, logger: logger)

@@ -46,6 +46,7 @@ actor ResultArchive {
     }
 
     private func happened(_ event: RegistryEvent) {
+        node.colleagues.views.onLoop { $0.registryChanged(event) }
         switch event {
         case .connected(let isFresh):
             node.logger.info("registry connected", metadata: ["fresh": "\(isFresh)"])

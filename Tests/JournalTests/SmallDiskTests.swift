@@ -7,27 +7,6 @@ import Testing
 
 @testable import Journal
 
-/// Tells the first of two answers.
-///
-/// `@unchecked`: only touched on the loop.
-private final class First: @unchecked Sendable {
-    private var done: (@Sendable (Bool) -> Void)?
-
-    init(_ done: @escaping @Sendable (Bool) -> Void) { self.done = done }
-
-    func tell(_ answer: Bool) {
-        done?(answer)
-        done = nil
-    }
-
-    /// As soon as the condition holds, looked at every few milliseconds.
-    func tell(_ answer: Bool, on loop: EventLoop, when condition: @escaping @Sendable () -> Bool) {
-        guard done != nil else { return }
-        if condition() { return tell(answer) }
-        _ = loop.schedule(after: .milliseconds(5)) { [self] in tell(answer, on: loop, when: condition) }
-    }
-}
-
 /// A file system of 1 MiB in memory that fills up.
 struct SmallDiskTests {
     private static func run(_ program: String, _ arguments: [String]) -> Bool {
@@ -53,7 +32,9 @@ struct SmallDiskTests {
         return mount(folder) && run("/bin/umount", [folder])
     }()
 
-    @Test(.enabled(if: canMount, "a file system in memory can be mounted only with the right to"))
+    @Test(
+        .enabled(if: canMount, "a file system in memory can be mounted only with the right to"), .timeLimit(.minutes(2))
+    )
     func aDiskThatIsReallyFull() async throws {
         try await withFolder { parent in
             let folder = parent + "/disk"
@@ -71,17 +52,30 @@ struct SmallDiskTests {
                     case .failed, .snapshotEnded: break
                     }
                 }
-                /// Appends 10 KiB. Whether it became durable before the journal found no room for it.
+                /// Appends 10 KiB and waits until it is durable, or the journal has no room for it.
                 func append() async -> Bool {
                     appended += 1
                     return await loop.wait { done in
                         guard journal.append([UInt8](repeating: 1, count: 10_240)) else { return done(false) }
-                        let first = First(done)
+                        journal.whenDurable { isDurable in if isDurable { durable.withLock { $0 += 1 } } }
+                        let answered = Mutex(false)
                         journal.whenDurable { isDurable in
-                            if isDurable { durable.withLock { $0 += 1 } }
-                            first.tell(isDurable)
+                            if answered.withLock({ answered in
+                                defer { answered = true }
+                                return !answered
+                            }) {
+                                done(isDurable)
+                            }
                         }
-                        first.tell(false, on: loop) { journal.shortage.ofGroup }
+                        // Not durable soon: there is no room.
+                        _ = loop.schedule(after: .milliseconds(300)) {
+                            if answered.withLock({ answered in
+                                defer { answered = true }
+                                return !answered
+                            }) {
+                                done(false)
+                            }
+                        }
                     }
                 }
                 while await append() { if appended > 200 { break } }
@@ -109,6 +103,9 @@ struct SmallDiskTests {
 }
 
 extension Journal {
+    /// Records wait, and nothing is under way that would write them.
+    var isWaitingForRoom: Bool { isFull && !queue.isEmpty && !isBusy && !isFlushDue }
+
     /// Counts the records of a folder in which a journal is at work, and changes nothing.
     static func recordsWithoutSettling(_ folder: String) throws -> Int {
         let inspection = try JournalInspection(DiskVolume(folder))

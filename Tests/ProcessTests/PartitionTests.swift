@@ -124,7 +124,9 @@ extension ProcessTests {
                     case .oneIsNotHeardByOne:
                         network.cutOneWay(0, 1)
                     }
-                    try await goesOn(from: Array(cluster.nodes.prefix(2)), cluster, for: .seconds(6), "\(direction)")
+                    try await goesOn(
+                        from: Array(cluster.nodes.prefix(2)), cluster, for: .seconds(6),
+                        held: direction == .oneIsNotHeardByOne ? 4 : 0, "\(direction)")
                     network.heal()
                     try await cluster.awaitHealthy(within: .seconds(30))
                 }
@@ -134,26 +136,34 @@ extension ProcessTests {
         }
 
         /// Tasks are taken and completed all the time: nothing stands still for longer than a takeover may take.
+        ///
+        /// - Parameter held: how many tasks may wait for the network instead. Where an owner and the node that runs its task
+        ///   both live but do not reach each other, the outcome comes when they do.
         private func goesOn(
-            from nodes: [TestNode], _ cluster: LocalCluster, for duration: Duration, _ what: String
+            from nodes: [TestNode], _ cluster: LocalCluster, for duration: Duration, held: Int = 0, _ what: String
         ) async throws {
             let end = ContinuousClock.now + duration
             var worst = Duration.zero
             var turn = 0
+            var waiting = 0
             while ContinuousClock.now < end {
                 let begin = ContinuousClock.now
+                var isHeld = false
                 try await cluster.await("a task is taken and completed", within: .seconds(10)) {
                     turn += 1
                     let answer = try await ClusterClient.send(
                         .POST, "/api/tasks?wait=5", to: nodes[turn % nodes.count].url, body: Array(Self.task.utf8),
-                        limit: .seconds(8))
-                    return answer.status == 200
+                        limit: .seconds(15))
+                    isHeld = answer.status == 202
+                    return answer.status == 200 || isHeld
                 }
-                worst = max(worst, ContinuousClock.now - begin)
+                if isHeld { waiting += 1 } else { worst = max(worst, ContinuousClock.now - begin) }
                 try await Task.sleep(for: .milliseconds(50))
             }
-            measured("\(what): the slowest task took \(shown(worst)) from submission to outcome")
-            #expect(worst < .seconds(5), "\(what)")
+            measured("\(what): the slowest task took \(shown(worst)) from submission to outcome; \(waiting) wait")
+            // Two backups one after the other may have to be replaced, and each costs the time until its link counts as down.
+            #expect(worst < .seconds(8), "\(what)")
+            #expect(waiting <= held, "\(what)")
         }
 
         @Test func aLinkThatFlapsLeavesOneCluster() async throws {
@@ -188,7 +198,7 @@ extension ProcessTests {
                 let backup = try #require(cluster.nodes.firstIndex { $0.name == ledger.backups.first })
                 network.cut(0, backup)
                 // What is submitted meanwhile waits for the new backup.
-                try await goesOn(from: [owner], cluster, for: .seconds(5), "owner and backup apart")
+                try await goesOn(from: [owner], cluster, for: .seconds(5), held: 4, "owner and backup apart")
                 let now = try #require(try await owner.cluster().ledgers.first { $0.id == ledger.id })
                 #expect(now.isFullyReplicated && !now.backups.contains(cluster.nodes[backup].name), "\(now)")
                 let document = try await owner.cluster()

@@ -80,7 +80,7 @@ struct StatusReport {
         }
         lines += oneLineIfItFits(width, terminal) { terminal in
             [
-                "copies of each task: \(copies(cluster, terminal)), on disk (sync \(sync(cluster)))",
+                "copies of each task: \(copies(cluster, terminal)), \(sync(cluster))",
                 "results: \(registry(cluster, terminal))",
             ]
         }
@@ -99,14 +99,14 @@ struct StatusReport {
         return plain.count <= width ?? .max ? [parts(terminal).joined(separator: "; ")] : parts(terminal)
     }
 
-    /// What every node that answers says of `--sync`: one word if they agree.
+    /// What the nodes that answer say of `--sync`: one word if they agree.
     private func sync(_ cluster: ClusterDocument) -> String {
         let told = cluster.members.compactMap(\.disk?.sync)
         let counts = Dictionary(grouping: told) { $0 }.mapValues(\.count).sorted {
             ($1.value, $0.key) < ($0.value, $1.key)
         }
-        if counts.count > 1 { return counts.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") }
-        return counts.first?.key ?? "unknown"
+        if counts.count > 1 { return "sync " + counts.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") }
+        return "on disk (sync \(counts.first?.key ?? "unknown"))"
     }
 
     /// One line for each node whose tasks are gone.

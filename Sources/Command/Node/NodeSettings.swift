@@ -33,7 +33,7 @@ struct NodeSettings: Equatable, Sendable {
     var sync: SyncPolicy
     /// How many nodes hold each task: 1...5. Counts at the node that founds the cluster. 2
     var copies: Int
-    /// What this node does when it has lost the other of two, and nothing tells which of them is cut off. `survive`
+    /// What this node does when no majority is left and all that are missing are proven to be gone. `survive`
     var onSplit: NodeConfiguration.SplitPolicy
     /// Open tasks that the node's own ledger takes before it answers 503: 1...100,000,000. 1,000,000
     var maxQueued: Int

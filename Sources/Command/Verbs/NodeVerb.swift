@@ -64,8 +64,9 @@ struct NodeVerb: AsyncParsableCommand {
 
     @Option(
         help: """
-            In a cluster of two that has lost its other half, with no Redis to tell who is cut off: `survive`, go on when \
-            the other process is proven to be gone; `stop`, wait for it in any case. (default: survive)
+            When so many nodes are lost that no majority is left, and the process of each of them is proven to be gone: \
+            `survive`, go on without them; `stop`, wait for them, or for `apus recover`. Two nodes with a Redis ask that \
+            one instead. (default: survive)
             """)
     var onSplit: String?
 

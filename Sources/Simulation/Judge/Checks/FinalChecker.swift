@@ -86,10 +86,8 @@ struct FinalChecker {
     func violation() -> Violation? {
         let now = world.now
         if let call = clients.forgotten.first { return Violation(.neverAnswered, call, at: now) }
-        if !stage.isBeyondVoting {
-            if let problem = disagreement { return Violation(.disagreement, problem, at: now) }
-            if let problem = openTasks { return Violation(.notDrained, problem, at: now) }
-        }
+        if let problem = disagreement { return Violation(.disagreement, problem, at: now) }
+        if let problem = openTasks { return Violation(.notDrained, problem, at: now) }
         var records: [TaskID: TaskRecord] = [:]
         for node in world.nodes {
             node.look { core in
@@ -114,7 +112,7 @@ struct FinalChecker {
             return Violation(.registryDiffers, "\(id) is \(recorded), and in the registry \(stored)", at: now)
         }
         guard let outcome = recorded ?? stored else {
-            guard known.acceptedAt != nil, !stage.isBeyondVoting else { return nil }
+            guard known.acceptedAt != nil else { return nil }
             if isRegistryEmptied, inspector.history(of: id)?.isForgotten == true { return nil }
             return Violation(.lost, "\(id) (\(known.serial)) was accepted, and is nowhere", at: now)
         }

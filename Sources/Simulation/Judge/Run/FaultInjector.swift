@@ -4,7 +4,7 @@ import Primitives
 ///
 /// What lasts is counted, not switched: a node that two faults hold down comes back when both are over, a path is whole when
 /// no fault cuts it. Nothing that would destroy the last good copy of a ledger, or the majority of the voters, is done
-/// unless the plan says `beyond`; even then the votes are spared, since without them nothing can ever happen again.
+/// unless the plan says `beyond`.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class FaultInjector: @unchecked Sendable {
@@ -280,7 +280,7 @@ final class FaultInjector: @unchecked Sendable {
     // MARK: Disks
 
     private func mayDestroy(_ node: Int) -> Bool {
-        stage.canVoteWithout(node) && (plan.isBeyond || stage.lastCopies(at: node).isEmpty)
+        plan.isBeyond || stage.canVoteWithout(node) && stage.lastCopies(at: node).isEmpty
     }
 
     private func loseDisk(_ victim: Int, for length: Duration, _ fault: Fault) {

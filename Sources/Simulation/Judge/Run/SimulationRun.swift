@@ -37,6 +37,7 @@ package final class SimulationRun: @unchecked Sendable {
     /// Whether the nodes were in one complete view when that was looked at last.
     private var isWhole = false
     private var gaps = Gaps()
+    private var recoveries = 0
 
     /// - Parameter isTraced: every event is written to the standard error output.
     package init(_ plan: SimulationPlan, isTraced: Bool = false) {
@@ -187,10 +188,26 @@ package final class SimulationRun: @unchecked Sendable {
         every(.milliseconds(500)) { [self] in
             if wellAt == nil, violation == nil, finalChecker.disagreement == nil { wellAt = world.now }
         }
+        every(.seconds(10)) { [self] in operate() }
         go(until: { false }, atMost: .milliseconds(Int64(plan.healedTime)))
         guard violation == nil else { return }
         found(inspector.inspect())
         found(finalChecker.violation())
+    }
+
+    /// `apus recover`: with a majority of the voters' disks lost nothing else helps.
+    private func operate() {
+        guard plan.isBeyond, stage.isBeyondVoting, let view = stage.view else { return }
+        let candidates = world.nodes.filter { node in
+            node.life == .up && node.look { $0.view?.number } == view.number && view.member(node.name) != nil
+        }
+        guard let node = candidates.first else { return }
+        recoveries += 1
+        node.call {
+            "\(await $0.recover())"
+        } _: { [chronicle, world] outcome in
+            chronicle.note(world.now, "apus recover at node \(node.index): \(outcome ?? "no answer")")
+        }
     }
 
     private var finalChecker: FinalChecker {
@@ -256,7 +273,7 @@ package final class SimulationRun: @unchecked Sendable {
             "takeovers": stage.takeovers,
             "starts of nodes": world.nodes.reduce(0) { $0 + $1.starts }, "lemma checks": inspector.lemmaChecks,
             "entries": inspector.entryCount, "receipts": answers.receipts, "outcomes told": answers.outcomes,
-            "ledgers destroyed": stage.excused.count, "wrongly removed": runs.duplicates[.suspicion] ?? 0,
+            "ledgers destroyed": stage.excused.count, "recoveries by an operator": recoveries,
         ]
         return report
     }

@@ -114,7 +114,9 @@ final class Stage: @unchecked Sendable {
     func canVoteWithout(_ node: Int) -> Bool {
         guard let view else { return false }
         let name = world.nodes[node].name
-        return view.voters.count { hasVote($0) && $0.name != name } >= view.majority
+        let others = view.voters.count { hasVote($0) && $0.name != name }
+        // Of two either goes on alone.
+        return others >= (view.voters.count == 2 ? 1 : view.majority) || !view.voters.contains { $0.name == name }
     }
 
     private func hasVote(_ voter: StoreHolder) -> Bool {
