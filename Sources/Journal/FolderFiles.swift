@@ -108,6 +108,7 @@ final class FolderFiles: @unchecked Sendable {
         case .truncate(let name, let length):
             let descriptor = try descriptor(of: name)
             try call("truncate \(path(name))") { ftruncate(descriptor, off_t(length)) }
+        case .rewrite(let name, let offset): try rewrite(name, from: offset)
         case .sync(let name): try sync(name)
         case .rename(let name, let new):
             forget(name)
@@ -167,13 +168,44 @@ final class FolderFiles: @unchecked Sendable {
         }
     }
 
+    /// The descriptors that are kept append, wherever one asks them to write.
+    private func rewrite(_ name: String, from offset: Int) throws(SystemError) {
+        let descriptor = try DurableFile.open(path(name), O_RDWR | O_CLOEXEC)
+        defer { close(descriptor) }
+        var chunk = [UInt8](repeating: 0, count: 1 << 18)
+        var position = offset
+        while true {
+            let count = pread(descriptor, &chunk, chunk.count, off_t(position))
+            if count == 0 { return }
+            if count < 0 {
+                let code = errno
+                guard code == EINTR else { throw SystemError(operation: "read \(path(name))", code: code) }
+                continue
+            }
+            var written = 0
+            while written < count {
+                let more = chunk.withUnsafeBytes {
+                    pwrite(
+                        descriptor, $0.baseAddress?.advanced(by: written), count - written, off_t(position + written))
+                }
+                if more > 0 {
+                    written += more
+                } else {
+                    let code = more == 0 ? EIO : errno
+                    guard code == EINTR else { throw SystemError(operation: "write \(path(name))", code: code) }
+                }
+            }
+            position += count
+        }
+    }
+
     private func sync(_ name: String) throws(SystemError) {
         let descriptor = try descriptor(of: name)
         do throws(SystemError) {
             try call("sync \(path(name))") { calls.sync(descriptor) }
         } catch {
-            // What the disk did not take is in memory still, as if it had. The next process shall read what the disk
-            // has. That this is only an attempt is told by the error already.
+            // What the disk did not take is in memory still, as if it had. The next process should read what the disk
+            // has; where it does not, it writes it again.
             _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
             throw error
         }

@@ -59,7 +59,7 @@ public struct JournalCut: Hashable, Sendable, CustomStringConvertible {
 
 extension Journal {
     /// Reads the journal of `volume` before the loop runs, and makes it ready to go on: cuts a torn tail, removes what
-    /// a snapshot has superseded, and syncs, so that all it told is durable. Blocks. Every byte is read twice, first to
+    /// a snapshot has superseded, writes the newest groups once more and syncs, so that all it told is durable. Blocks. Every byte is read twice, first to
     /// judge and then to tell; at most one segment is in memory.
     /// - Parameters:
     ///   - identity: whose journal it has to be; an empty folder becomes its.
@@ -78,6 +78,13 @@ extension Journal {
             }
         }
         return try settle(volume, identity, check, records: records)
+    }
+
+    /// Removes what a new journal has prepared, so that it can begin under another identity. Blocks.
+    public static func clear(_ volume: any Volume, _ recovered: RecoveredJournal) throws {
+        precondition(recovered.isNew, "Only a journal that holds nothing may be cleared.")
+        guard !recovered.segments.isEmpty else { return }
+        try volume.performNow(recovered.segments.reversed().map { .remove(SegmentName.of($0.number)) } + [.syncFolder])
     }
 
     /// Tells one segment's items. Returns the number of records.
@@ -155,7 +162,13 @@ extension Journal {
                 useless.insert(last.number, at: 0)
             }
         }
-        if let last = content.last { operations.append(.sync(SegmentName.of(last.number))) }
+        if let last = content.last {
+            // What no group calls durable may be in the kernel's memory only, left by a process whose sync has failed.
+            let known = check.lastNamed.flatMap { $0.segment == last.number ? $0.offset : nil } ?? SegmentHeader.bytes
+            let file = SegmentName.of(last.number)
+            if known < last.bytes { operations.append(.rewrite(file, from: known)) }
+            operations.append(.sync(file))
+        }
         if let first = check.empty.first, first.number == useless.first, case .success = first.header {
             prepared = first.number
             useless.removeFirst()

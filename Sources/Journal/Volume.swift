@@ -40,6 +40,9 @@ public enum FileOperation: Hashable, Sendable {
     case append(String, [UInt8])
     /// Cuts the file.
     case truncate(String, to: Int)
+    /// Writes what the file holds from there on once more, in its place. What a process has written and could not sync,
+    /// the next one reads as if it were on the disk, and no sync would write it, since the kernel takes it for written.
+    case rewrite(String, from: Int)
     /// Makes the file's content durable (fdatasync).
     case sync(String)
     case rename(String, to: String)

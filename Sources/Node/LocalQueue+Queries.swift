@@ -89,12 +89,13 @@ extension LocalQueue {
     // MARK: Looking
 
     func lookup(_ id: TaskID, wait limit: Duration, _ reply: @escaping @Sendable (LookupReply) -> Void) {
-        let unknown = LookupReply.unknown(viewNumber: servesItsView ? view?.number ?? 0 : 0)
-        guard let record = owner.task(id) else { return reply(unknown) }
+        guard let record = owner.task(id) else {
+            return reply(.unknown(viewNumber: servesItsView ? view?.number ?? 0 : 0))
+        }
         let isEnding = !owner.isTellable(record)
         guard isEnding || !record.status.isFinal && limit > .zero else { return reply(.found(record)) }
         wait(for: id, atMost: isEnding ? max(limit, Limits.commitPatience) : limit) { latest in
-            reply(latest.map { .found($0) } ?? unknown)
+            reply(latest.map { .found($0) } ?? .unsettled)
         }
     }
 

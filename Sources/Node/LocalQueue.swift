@@ -45,6 +45,16 @@ actor LocalQueue {
     /// How far the ledgers had come when the journal was last asked to say that it holds them.
     private var marked: [DurabilityMark] = []
 
+    /// Who may hold copies, as of a view and a state of the membership.
+    private struct Candidates {
+        var view: UInt64
+        var version: UInt64
+        var alive: [StoreHolder]
+        var suspect: [StoreHolder]
+    }
+    private var candidates: Candidates?
+    private var toldLoad: LoadDigest?
+
     init(_ node: NodeContext, seed: UInt64) {
         self.node = node
         owner = TaskOwner(
@@ -177,8 +187,9 @@ actor LocalQueue {
     }
 
     /// Members that may hold a copy, those with the fewest first; and those of whom that is not sure now.
-    private func possibleReplicas(_ view: View) -> (alive: [StoreHolder], suspect: [StoreHolder]) {
-        let members = node.colleagues.membership.onLoop { $0.members }
+    private func possibleReplicas(_ view: View) -> Candidates {
+        let (members, version) = node.colleagues.membership.onLoop { ($0.members, $0.version) }
+        if let candidates, candidates.view == view.number, candidates.version == version { return candidates }
         var copies: [NodeName: Int] = [:]
         for ledger in view.ledgers { for replica in ledger.replicas { copies[replica.name, default: 0] += 1 } }
         func listed(_ state: MemberState) -> [StoreHolder] {
@@ -186,7 +197,10 @@ actor LocalQueue {
                 members.contains { $0.id == member.id && $0.state == state && !$0.load.isDraining }
             }.map(\.replica).sorted { (copies[$0.name, default: 0], $0.name) < (copies[$1.name, default: 0], $1.name) }
         }
-        return (listed(.alive), listed(.suspect))
+        let found = Candidates(
+            view: view.number, version: version, alive: listed(.alive), suspect: listed(.suspect))
+        candidates = found
+        return found
     }
 
     /// A ledger's only copy here must not wait for the end of the turn: the next view may give it back.
@@ -199,6 +213,8 @@ actor LocalQueue {
 
     private func tellLoad() {
         let load = load()
+        guard load != toldLoad else { return }
+        toldLoad = load
         node.colleagues.membership.onLoop { $0.handle(.loadChanged(load)) }
     }
 
@@ -286,6 +302,8 @@ actor LocalQueue {
         for ledger in owner.ownedLedgers { owner.stepDown(ledger, into: &effects) }
         keepDeposed()
         owner.returned(as: identity)
+        candidates = nil
+        toldLoad = nil
         for id in waiters.keys.sorted() { tellWaiters(id, nil) }
         standingChanged()
     }

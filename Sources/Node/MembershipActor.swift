@@ -14,6 +14,10 @@ actor MembershipActor {
     private let codec: GossipCodec
     private var channel: (any DatagramChannel)?
     private var timer: (any ScheduledAction)?
+    /// When it comes; nil: none is set.
+    private var timerAt: Instant?
+    /// Rises whenever a member, or what it says of itself, has changed.
+    private(set) var version: UInt64 = 0
     private var leaving: [CheckedContinuation<Void, Never>] = []
     private var isStopped = false
 
@@ -70,10 +74,18 @@ actor MembershipActor {
         setTimer()
     }
 
+    /// A timer that comes too early only looks and is set again: that is cheaper than to set it anew with every datagram.
     private func setTimer() {
+        let due = machine.nextDeadline
+        if let timerAt, timerAt <= due { return }
         timer?.cancel()
-        let delay = machine.nextDeadline - node.now
-        timer = node.scheduler.schedule(after: max(delay, .zero)) { [self] in onLoop { $0.handle(.tick) } }
+        timerAt = due
+        timer = node.scheduler.schedule(after: max(due - node.now, .zero)) { [self] in
+            onLoop { actor in
+                actor.timerAt = nil
+                actor.handle(.tick)
+            }
+        }
     }
 
     private func carryOut(_ effect: Membership.Effect) {
@@ -81,11 +93,13 @@ actor MembershipActor {
         case .send(let message, let address):
             channel?.send(codec.encode(message), to: address)
         case .memberChanged(let record, let was):
+            version += 1
             node.logger.info(
                 "member \(record.state)",
                 metadata: ["member": "\(record.id)", "was": "\(was.map { "\($0)" } ?? "unknown")"])
             node.colleagues.views.onLoop { $0.membershipChanged() }
         case .loadChanged(let id, let load, let viewNumber):
+            version += 1
             node.colleagues.workers.onLoop { $0.learn(load, of: id) }
             if load.isDraining { node.colleagues.fence.onLoop { $0.stopped([id]) } }
             if let profile = machine.member(id.name)?.profile {
@@ -105,8 +119,7 @@ actor MembershipActor {
     }
 
     private func pushPull(_ id: NodeID) {
-        let frame = Frame(.pushPull, at: node.now) { $0.array(machine.fullState()) { $0.memberRecord($1) } }
-        node.transport.request(frame, to: id, within: .seconds(5)) { [self] result in
+        node.transport.request(state(), to: id, within: .seconds(5)) { [self] result in
             guard case .success(let answer) = result else { return }
             onLoop { $0.merge(answer, from: id) }
         }
@@ -115,7 +128,14 @@ actor MembershipActor {
     /// The other half of a push-pull: takes the asker's state, answers with this node's.
     func pushPullAsked(_ frame: Frame, by id: NodeID) -> Frame {
         merge(frame, from: id)
-        return Frame(.pushPull, at: node.now) { $0.array(machine.fullState()) { $0.memberRecord($1) } }
+        return state()
+    }
+
+    /// Everything known. What this node says of itself is of now, even if it has not changed for long.
+    private func state() -> Frame {
+        var records = machine.fullState()
+        if let own = records.firstIndex(where: { $0.id == machine.myself }) { records[own].heardAt = node.now }
+        return Frame(.pushPull, at: node.now) { $0.array(records) { $0.memberRecord($1) } }
     }
 
     private func merge(_ frame: Frame, from id: NodeID) {

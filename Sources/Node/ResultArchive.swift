@@ -22,6 +22,11 @@ actor ResultArchive {
     private var written: [TaskID] = []
     private let candidate: ClusterID
     private let began: Instant
+    private var hasHeardOfCluster = false
+    /// The registry could not be reached at some time since the start.
+    private var hasMissedRegistry = false
+    /// No cluster is founded by the registry's word before that.
+    private var claimAt = Instant.distantFuture
 
     init(_ node: NodeContext, candidate: ClusterID) {
         self.node = node
@@ -49,6 +54,12 @@ actor ResultArchive {
         node.colleagues.views.onLoop { $0.registryChanged(event) }
         switch event {
         case .connected(let isFresh):
+            // An empty registry that was away may belong to a cluster whose members have not come back to it yet, or have
+            // not noticed that it was emptied.
+            claimAt =
+                node.now
+                + (hasMissedRegistry
+                    ? Limits.registryReturn : node.configuration.seeds.isEmpty ? .zero : Limits.registryNotice)
             node.logger.info("registry connected", metadata: ["fresh": "\(isFresh)"])
             if let cluster { confirm(cluster) }
             register()
@@ -60,6 +71,7 @@ actor ResultArchive {
             register()
             node.colleagues.queue.onLoop { $0.rewriteOutcomes() }
         case .disconnected(let error):
+            hasMissedRegistry = true
             node.logger.warning("registry disconnected", metadata: ["reason": "\(error)"])
         }
     }
@@ -111,35 +123,51 @@ actor ResultArchive {
     // MARK: Founding
 
     /// A node without a view founds a cluster if the registry lets it, or, without a registry, if it is the first of its
-    /// seeds (or has none) and has heard of no cluster for a while.
+    /// seeds (or has none), hears from most of the others, and has heard of no cluster for a while.
+    ///
+    /// Most of the seeds, since a first seed that comes back with an empty disk to a network that is cut must not take the
+    /// silence for a beginning.
     private func foundIfNeeded() {
         guard cluster == nil, node.colleagues.views.onLoop({ $0.view == nil }), !knowsCluster else { return }
         if node.registry.storesResults {
-            guard node.registry.isConnected else { return }
+            guard node.registry.isConnected, node.now >= claimAt else { return }
             node.registry.claimFounder(candidate, ttl: Limits.founderTTL) { [self] result in
                 onLoop { $0.claimed(result) }
             }
         } else {
             let seeds = node.configuration.seeds
-            let isFirst = seeds.isEmpty || seeds.first == node.profile.gossip
-            if isFirst, node.now - began > (seeds.count > 1 ? Limits.foundingPatience : .zero) {
-                node.colleagues.views.onLoop { $0.found(candidate) }
+            guard seeds.count > 1 else {
+                if seeds.isEmpty || seeds.first == node.profile.gossip { found() }
+                return
+            }
+            let there = node.colleagues.membership.onLoop { $0.members }.filter(\.state.isLiving).map(\.profile.gossip)
+            if seeds.first == node.profile.gossip, node.now - began > Limits.foundingPatience,
+                seeds.count(where: there.contains) > seeds.count / 2
+            {
+                found()
             }
         }
     }
 
-    /// Somebody who lives is in a cluster already: this node will be asked into it.
+    private func found() { node.colleagues.views.onLoop { $0.found(candidate) } }
+
+    /// Somebody is in a cluster already, even if nothing has been heard of it for a while: this node will be asked into it.
     private var knowsCluster: Bool {
-        node.colleagues.membership.onLoop { $0.members }.contains {
-            $0.id.name != node.name && $0.state.isLiving && $0.viewNumber > 0
+        if !hasHeardOfCluster {
+            hasHeardOfCluster = node.colleagues.membership.onLoop { $0.members }.contains {
+                $0.id.name != node.name && $0.viewNumber > 0
+            }
         }
+        return hasHeardOfCluster
     }
 
     private func claimed(_ result: Result<ClusterID, RegistryError>) {
         switch result {
-        case .success(candidate) where !knowsCluster: node.colleagues.views.onLoop { $0.found(candidate) }
+        case .success(candidate) where !knowsCluster: found()
         case .success(candidate): break
         case .success(let other):
+            // It is not forgotten if the registry is.
+            hasHeardOfCluster = true
             if node.now - began > .seconds(10) {
                 node.logger.warning(
                     "the registry names a cluster that nobody answers for",
@@ -265,6 +293,10 @@ extension Limits {
     static let registryWrites = 256
     /// How long a founder has to found before another may.
     static let founderTTL = Duration.seconds(10)
+    /// How long the members of a cluster need to find a registry that comes back, at most.
+    static let registryReturn = Duration.seconds(6)
+    /// How long they need to notice that it was emptied.
+    static let registryNotice = Duration.seconds(1)
     /// How long the first seed listens for an existing cluster before it founds one.
     static let foundingPatience = Duration.seconds(2)
 }

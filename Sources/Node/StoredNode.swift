@@ -98,6 +98,7 @@ package struct StoredNode: Sendable {
             // It has been a member, and its journal was set aside or is lost: copies that are counted on under the old
             // identity are not here.
             identity.store = StoreID(random.next())
+            try Journal.clear(volume, recovered)
             recovered = try recover()
             logger.warning("the journal is new: what this node held has to come from its peers")
         }

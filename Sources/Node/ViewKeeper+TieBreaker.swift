@@ -43,6 +43,9 @@ extension ViewKeeper {
                 node.logger.warning("deciding alone, by a claim", metadata: ["view": "\(number)"])
                 handle(.claimGranted(number: number))
             case .taken(let number, let name):
+                // It is asked again and again; once is enough to say.
+                guard lastTaken != number else { break }
+                lastTaken = number
                 node.logger.warning(
                     "the other node may decide alone: waiting for it",
                     metadata: ["view": "\(number)", "node": "\(name)"])

@@ -20,6 +20,8 @@ actor ViewKeeper {
 
     var agreement: ViewAgreement
     var tie: TieBreaker
+    /// The number of a view that the other one of two has claimed, as was logged.
+    var lastTaken: UInt64?
     var isStopped = false
     var random: SeededGenerator
 
@@ -113,7 +115,12 @@ actor ViewKeeper {
     // MARK: Time
 
     func start() {
-        if let view { tell(.installed(view, isVoter: agreement.isVoter)) }
+        if let view {
+            tell(.installed(view, isVoter: agreement.isVoter))
+            // Even before it is known to be current: a node with an empty folder must not begin a cluster beside this one.
+            node.colleagues.archive.onLoop { $0.joined(view.cluster) }
+            node.colleagues.membership.onLoop { $0.handle(.viewChanged(number: view.number)) }
+        }
         membershipChanged()
         tick()
     }
@@ -220,6 +227,8 @@ actor ViewKeeper {
     }
 
     private func send(_ message: ViewMessage, to name: NodeName, at address: Address) {
+        node.logger.debug(
+            "view message", metadata: ["to": "\(name)", "about": "\(message.number)", "what": "\(message.body.brief)"])
         let frame = Frame(.view, at: node.now) { $0.viewMessage(message) }
         if let id = node.peers[name], node.isLinked(id) {
             node.transport.send(frame, to: id)

@@ -26,11 +26,25 @@ struct Follower: Sendable {
     var epoch: UInt32 = 0
     /// Since when its link is down, or it does not acknowledge what it was sent.
     var troubledSince: Instant?
+    /// Since when requests are under way and none was answered, and how often that was looked at since.
+    var silence: (since: Instant, looks: Int)?
     /// Its primary has told the voters that it is no good.
     var isReported = false
 
+    /// Whether it has kept requests waiting for longer than `patience`. A process that was stopped finds old requests, and the
+    /// answers to them right afterwards: so it has to have looked several times.
+    mutating func isSilent(at now: Instant, longerThan patience: Duration) -> Bool {
+        guard requestsUnderWay > 0 else {
+            silence = nil
+            return false
+        }
+        silence = (silence?.since ?? now, (silence?.looks ?? 0) + 1)
+        return silence.map { now - $0.since > patience && $0.looks > 3 } ?? false
+    }
+
     mutating func restart() {
         epoch &+= 1
+        silence = nil
         requestsUnderWay = 0
         progress = .locating(isAsked: false)
     }

@@ -252,6 +252,7 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
         }
         followers[index].requestsUnderWay -= 1
         followers[index].troubledSince = nil
+        followers[index].silence = nil
         switch reply {
         case .held(let place):
             // A place that this log does not have would be a replica's error: it counts for nothing.
@@ -331,7 +332,10 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
         for index in followers.indices.reversed() {
             let follower = followers[index]
             if !isLinked(follower.holder.name), follower.troubledSince == nil { followers[index].troubledSince = now }
-            if let since = followers[index].troubledSince, now - since > Limits.backupPatience {
+            let isTroubled = followers[index].troubledSince.map { now - $0 > Limits.backupPatience } ?? false
+            // A learner may take longer: nobody waits for it.
+            let isSilent = followers[index].isSilent(at: now, longerThan: Limits.backupPatience)
+            if isTroubled || isSilent && (follower.isBackup || follower.holder == joint) {
                 if follower.isBackup { report(index, &effects) } else { fail(index, &effects) }
             }
         }

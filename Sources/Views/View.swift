@@ -4,10 +4,14 @@ public import Primitives
 public struct Member: Hashable, Sendable {
     public var id: NodeID
     public var profile: MemberProfile
+    /// It gives away what it has and will leave. A generation that drains never ceases to, so what one proposer has heard all
+    /// later ones know, even those that gossip has not reached yet.
+    public var isDraining: Bool
 
-    public init(id: NodeID, profile: MemberProfile) {
+    public init(id: NodeID, profile: MemberProfile, isDraining: Bool = false) {
         self.id = id
         self.profile = profile
+        self.isDraining = isDraining
     }
 
     /// As a replica of ledgers.

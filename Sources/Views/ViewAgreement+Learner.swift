@@ -24,7 +24,10 @@ extension ViewAgreement {
             return
         }
         guard let known = record.view else {
-            guard settings.joins || view.member(myself.id) != nil else { return }
+            // Listed with this disk, if not as this process: it was taken in, and ended before it heard of it. It may vote,
+            // and without it there may be no majority.
+            let isListed = view.members.contains { $0.voter == myself.voter }
+            guard settings.joins || isListed else { return }
             adopt(view, at: now)
             return
         }

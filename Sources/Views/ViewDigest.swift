@@ -18,6 +18,7 @@ extension View {
             hash.mix(member.profile.disk.rawValue)
             hash.mix(member.profile.store.rawValue)
             hash.mix(UInt64(member.profile.slots))
+            hash.mix(member.isDraining ? 1 : 0)
         }
         hash.mix(voters) { $0.mix($1) }
         hash.mix(ledgers) { hash, ledger in

@@ -52,3 +52,19 @@ public struct ViewMessage: Hashable, Sendable {
         self.body = body
     }
 }
+
+extension ViewMessage.Body {
+    /// For the log: without the views.
+    public var brief: String {
+        switch self {
+        case .prepare(let ballot): "prepare \(ballot)"
+        case .promise(let ballot, let accepted): "promise \(ballot), \(accepted == nil ? "free" : "bound")"
+        case .propose(let ballot, _): "propose \(ballot)"
+        case .accepted(let ballot): "accepted \(ballot)"
+        case .refuse(let ballot, let promised): "refuse \(ballot), promised \(promised)"
+        case .decided(let view): "decided \(view.number)"
+        case .wantView: "want view"
+        case .current(_, let isRunning): "current, \(isRunning ? "running" : "cold")"
+        }
+    }
+}

@@ -4,7 +4,7 @@ public import Primitives
 /// whatever the order of the observations.
 ///
 /// - **Members**: who is gone or has left leaves, who is alive enters, a new generation replaces the old one; nothing
-///   changes on account of a suspect, or of a member that nobody has news of.
+///   changes on account of a suspect, or of a member that nobody has news of. That one drains is kept with it.
 /// - **Voters** (`VoterPlan`): all living members that do not drain, at most `Limits.voters`, but 3 of 4 and 5 of 6;
 ///   present voters are kept first. One of three dies: the two that are left vote. One of two dies: the last one goes
 ///   on by the rules for a tie, or waits.
@@ -116,18 +116,25 @@ struct Situation {
 
         var members: [Member] = []
         for member in view.members {
-            switch nodes[member.id.name]?.condition {
+            guard let node = nodes[member.id.name] else {
+                members.append(member)
+                continue
+            }
+            switch node.condition {
             case .gone, .left: break
-            case .suspect, nil: members.append(member)
+            case .suspect:
+                var kept = member
+                if node.id == member.id, node.isDraining { kept.isDraining = true }
+                members.append(kept)
             case .alive:
-                guard let node = nodes[member.id.name] else { break }
-                members.append(Member(id: node.id, profile: node.profile))
+                let isDraining = node.isDraining || member.isDraining && node.id == member.id
+                members.append(Member(id: node.id, profile: node.profile, isDraining: isDraining))
             }
         }
         let previous = Dictionary(view.members.map { ($0.id.name, $0) }, uniquingKeysWith: { first, _ in first })
         let joining = nodes.values.filter { $0.condition == .alive && previous[$0.id.name] == nil }
             .sorted { $0.id < $1.id }.prefix(max(0, Limits.members - members.count))
-        members += joining.map { Member(id: $0.id, profile: $0.profile) }
+        members += joining.map { Member(id: $0.id, profile: $0.profile, isDraining: $0.isDraining) }
         members.sort { $0.id.name < $1.id.name }
 
         self.members = members
@@ -141,7 +148,7 @@ struct Situation {
     /// In the view that is to be changed.
     func previousMember(_ name: NodeName) -> Member? { previousOf[name] }
 
-    func isDraining(_ name: NodeName) -> Bool { nodes[name]?.isDraining ?? false }
+    func isDraining(_ name: NodeName) -> Bool { memberOf[name]?.isDraining ?? false }
 
     /// A member that gossip believes to be alive, in the generation that the next view lists.
     func isAlive(_ name: NodeName) -> Bool { memberOf[name] != nil && nodes[name]?.condition == .alive }

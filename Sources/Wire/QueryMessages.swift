@@ -7,6 +7,9 @@ public enum LookupReply: Hashable, Sendable {
     case found(TaskRecord)
     /// None of the ledgers that it serves has it. `viewNumber`: as of this view.
     case unknown(viewNumber: UInt64)
+    /// It had the task when it was asked, and cannot tell what has become of it: its end is not committed yet, or the
+    /// ledger has gone to somebody else meanwhile.
+    case unsettled
 }
 
 /// Which tasks to list.
@@ -63,6 +66,8 @@ extension ByteWriter {
         case .unknown(let viewNumber):
             uint8(2)
             uint64(viewNumber)
+        case .unsettled:
+            uint8(3)
         }
     }
 
@@ -133,6 +138,7 @@ extension ByteReader {
         switch try uint8() {
         case 1: .found(try taskRecord())
         case 2: .unknown(viewNumber: try uint64())
+        case 3: .unsettled
         default: throw .invalid("lookup reply")
         }
     }

@@ -18,6 +18,7 @@ extension ByteWriter {
         array(value.members) { writer, member in
             writer.nodeID(member.id)
             writer.memberProfile(member.profile)
+            writer.bool(member.isDraining)
         }
         array(value.voters) { $0.storeHolder($1) }
         array(value.ledgers) { writer, ledger in
@@ -92,7 +93,8 @@ extension ByteReader {
         let view = View(
             number: try varint(), cluster: try clusterID(),
             members: try array(upTo: Limits.members, "members") { (reader) throws(WireError) in
-                Member(id: try reader.nodeID(), profile: try reader.memberProfile())
+                Member(
+                    id: try reader.nodeID(), profile: try reader.memberProfile(), isDraining: try reader.bool())
             },
             voters: try array(upTo: Limits.voters, "voters") { (reader) throws(WireError) in try reader.storeHolder() },
             ledgers: try array(upTo: Limits.ledgers, "ledgers") { (reader) throws(WireError) in

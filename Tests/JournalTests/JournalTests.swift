@@ -41,13 +41,14 @@ final class Bench: @unchecked Sendable {
         return isTaken
     }
 
-    /// Kinds of operations since `start`, one letter each: Create, Append, Truncate, Sync, sync of the Folder, Remove.
+    /// Kinds of operations since `start`, one letter each: Create, Append, Truncate, reWrite, Sync, sync of the Folder, Remove.
     func operations(from start: Int) -> String {
         volume.log[start...].map { operation in
             switch operation {
             case .create: "C"
             case .append: "A"
             case .truncate: "T"
+            case .rewrite: "W"
             case .sync: "S"
             case .rename: "N"
             case .remove: "R"

@@ -147,6 +147,9 @@ final class MemoryVolume: Volume, @unchecked Sendable {
             file.content.removeLast(file.content.count - length)
             file.reserved = 0
             file.lost = min(file.lost.lowerBound, length)..<min(file.lost.upperBound, length)
+        case .rewrite(let name, let offset):
+            let file = try file(name)
+            file.lost = min(file.lost.lowerBound, offset)..<min(file.lost.upperBound, offset)
         case .sync(let name):
             let file = try file(name)
             file.synced = file.content

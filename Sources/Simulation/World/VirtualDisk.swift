@@ -207,7 +207,7 @@ package final class VirtualDisk: @unchecked Sendable {
         let base: Duration =
             switch operation {
             case .sync, .syncFolder: settings.syncLatency
-            case .create, .append, .truncate, .rename, .remove: settings.syncLatency / 10
+            case .create, .append, .truncate, .rewrite, .rename, .remove: settings.syncLatency / 10
             }
         return base + random.exponential(settings.jitter)
     }
@@ -241,6 +241,9 @@ package final class VirtualDisk: @unchecked Sendable {
             contents[number]?.bytes.removeLast(count - length)
             // What is cut gives its room back.
             contents[number]?.reserved = length
+        case .rewrite(let name, let offset):
+            let number = try number(of: name, "write")
+            if let file = contents[number], offset <= file.durableBytes { contents[number]?.isPoisoned = false }
         case .sync(let name):
             counters.syncs += 1
             let number = try number(of: name, "sync")
@@ -289,7 +292,7 @@ package final class VirtualDisk: @unchecked Sendable {
             }
         case .sync(let name):
             if settings.failedSyncsPoison, let number = names[name] { contents[number]?.isPoisoned = true }
-        case .create, .truncate, .rename, .remove, .syncFolder: break
+        case .create, .truncate, .rewrite, .rename, .remove, .syncFolder: break
         }
         throw SystemError(operation: operation.brief, code: code)
     }
@@ -303,7 +306,7 @@ package final class VirtualDisk: @unchecked Sendable {
             let room = max((contents[number]?.reserved ?? 0) - (contents[number]?.bytes.count ?? 0), 0)
             let allowed = min(room + max(settings.capacity - usedBytes, 0), bytes.count)
             append(bytes.prefix(Int(random.next() % UInt64(allowed + 1))), to: number)
-        case .create, .truncate, .sync, .rename, .remove, .syncFolder:
+        case .create, .truncate, .rewrite, .sync, .rename, .remove, .syncFolder:
             // An error goes to nobody: the process that would hear of it is dead.
             if random.next() & 1 == 0 { try? apply(operation) }
         }
@@ -347,6 +350,7 @@ extension FileOperation {
         case .create(let name, _): "create \(name)"
         case .append(let name, _): "write \(name)"
         case .truncate(let name, _): "truncate \(name)"
+        case .rewrite(let name, _): "write \(name) again"
         case .sync(let name): "sync \(name)"
         case .rename(let name, _): "rename \(name)"
         case .remove(let name): "remove \(name)"

@@ -8,7 +8,8 @@ extension VirtualProcess {
         lastSleeper += 1
         let key = lastSleeper
         let isDone = await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<Bool, Never>) in
+            // Unchecked: of a process that was killed some tasks never go on, as in reality.
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Bool, Never>) in
                 guard life == .alive || life == .paused, !sleeper.isCancelled else {
                     return continuation.resume(returning: false)
                 }
@@ -30,7 +31,7 @@ extension VirtualProcess {
 
     /// `@unchecked`: only touched by the world's thread.
     final class Sleeper: @unchecked Sendable {
-        var continuation: CheckedContinuation<Bool, Never>?
+        var continuation: UnsafeContinuation<Bool, Never>?
         var timer: VirtualTimer?
         var isCancelled = false
 

@@ -152,7 +152,7 @@ final class VirtualVolume: Volume, @unchecked Sendable {
             switch operation {
             case .append(_, let bytes): digest &* 31 &+ UInt64(bytes.count)
             case .truncate(_, let length): digest &* 37 &+ UInt64(length)
-            case .create, .sync, .rename, .remove, .syncFolder: digest &* 41
+            case .create, .rewrite, .sync, .rename, .remove, .syncFolder: digest &* 41
             }
         } & 0xFFFF_FFFF
     }

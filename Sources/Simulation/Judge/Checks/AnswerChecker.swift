@@ -46,6 +46,8 @@ final class AnswerChecker: @unchecked Sendable {
     private func checkReceipt(_ tasks: [AcceptedTask]) -> Violation? {
         guard let task = tasks.last else { return nil }
         receipts += 1
+        // One that was stopped or cut off tells late what was true when it was committed.
+        let isLate = stage.index(task.owner).map { stage.wasInTrouble($0, since: world.now) } ?? true
         if task.durability == .replicated, task.holders.count < Int(world.settings.copies) {
             return Violation(.falseReceipt, "\(task.id) is called replicated, at \(task.holders)", at: world.now)
         }
@@ -56,7 +58,7 @@ final class AnswerChecker: @unchecked Sendable {
                     || core.copies.contains { $0.state[task.id] != nil }
             }
             // Another view may have relieved it between the commit and the answer, and a disk may have been lost.
-            guard has == false, !isExcused(task.id), stage.harmed.isEmpty, world.now - stage.viewSince > .seconds(1),
+            guard has == false, !isLate, !isExcused(task.id), stage.harmed.isEmpty, world.now - stage.viewSince > .seconds(1),
                 stage.machines[node.index].lastLoss.map({ world.now - $0 > .seconds(30) }) ?? true
             else { continue }
             return Violation(.falseReceipt, "\(task.id) is said to be at node \(node.index), and is not", at: world.now)
@@ -125,10 +127,16 @@ final class AnswerChecker: @unchecked Sendable {
             return nil
         }
         // What the ledger had handed over to Redis went with it.
-        if isRegistryEmptied(), inspector.history(of: id)?.isForgotten == true { return nil }
+        if isRegistryEmptied(), isHandedOver(id) { return nil }
         return Violation(
             .denied,
             "node \(node) says that \(id) is \(how); it was accepted \((asked - accepted).milliseconds) ms before"
                 + (known.told.map { ", and told to be \($0)" } ?? ""), at: world.now)
+    }
+
+    /// Its ledger has forgotten it, or was retired, once the outcome was in Redis.
+    func isHandedOver(_ id: TaskID) -> Bool {
+        if inspector.history(of: id)?.isForgotten == true { return true }
+        return inspector.ledger(of: id).map { stage.view?.ledger($0) == nil } ?? false
     }
 }

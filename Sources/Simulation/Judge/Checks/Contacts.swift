@@ -3,8 +3,8 @@ import Views
 
 /// Who could hear whom, and until when: what a fence may be measured by, whatever the nodes themselves believe (rule R3).
 ///
-/// Looked at often; a pair is in contact if both processes run and nothing is cut between them, in either direction, and has
-/// been so for as long as a round trip takes.
+/// Looked at often, and when something starts; a pair is in contact if both processes run and nothing is cut between them, in
+/// either direction. What begins between two looks counts only if it still lasts at one of them.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class Contacts: @unchecked Sendable {
@@ -17,8 +17,6 @@ final class Contacts: @unchecked Sendable {
     private let world: World
     /// `from * count + to`: when the two were last in contact.
     private var last: [Instant] = []
-    /// Since when they can talk; nil: they cannot.
-    private var since: [Instant?] = []
     private var count = 0
     private let isOn: Bool
     private let stage: Stage
@@ -33,49 +31,37 @@ final class Contacts: @unchecked Sendable {
         guard isOn else { return }
         grow()
         let now = world.now
-        let canTalk = world.nodes.map { $0.isUp && !$0.isPaused }
-        let trip = world.settings.network.path.latency * 2
         for a in 0..<count {
-            for b in 0..<count where a < b {
-                let isOpen =
-                    canTalk[a] && canTalk[b] && !world.network.isCut(from: a, to: b)
-                    && !world.network.isCut(from: b, to: a)
-                guard isOpen else {
-                    since[a * count + b] = nil
-                    continue
-                }
-                let begin = since[a * count + b] ?? now
-                since[a * count + b] = begin
-                if now >= begin + trip { last[a * count + b] = now }
-            }
+            for b in 0..<count where a < b && isOpen(a, b) { last[a * count + b] = now }
         }
+    }
+
+    private func isOpen(_ a: Int, _ b: Int) -> Bool {
+        [a, b].allSatisfy { world.nodes[$0].isUp && !world.nodes[$0].isPaused }
+            && !world.network.isCut(from: a, to: b) && !world.network.isCut(from: b, to: a)
     }
 
     private func grow() {
         let nodes = world.nodes.count
         guard nodes > count else { return }
         var newLast = Array(repeating: world.now, count: nodes * nodes)
-        var newSince = Array(repeating: Instant?.none, count: nodes * nodes)
         for a in 0..<count {
-            for b in 0..<count {
-                newLast[a * nodes + b] = last[a * count + b]
-                newSince[a * nodes + b] = since[a * count + b]
-            }
+            for b in 0..<count { newLast[a * nodes + b] = last[a * count + b] }
         }
         last = newLast
-        since = newSince
         count = nodes
     }
 
     /// Why a node must not start anything now; nil: it may, as far as can be seen.
     func problem(of node: Int) -> String? {
-        guard isOn, node < count, let view = stage.installed(at: node) else { return nil }
+        guard isOn, node < count, let view = world.nodes[node].look({ $0.view }) ?? nil else { return nil }
         let now = world.now
         var heard = 0
         var longest: [Duration] = []
         for voter in view.voters {
             guard let other = stage.index(voter.name), other < count else { continue }
-            let silence = other == node ? .zero : now - last[min(node, other) * count + max(node, other)]
+            let isThere = other == node || isOpen(node, other)
+            let silence = isThere ? .zero : now - last[min(node, other) * count + max(node, other)]
             if silence <= Self.fence * 1.02 + Self.slack { heard += 1 }
             longest.append(silence)
         }

@@ -113,7 +113,7 @@ struct FinalChecker {
         }
         guard let outcome = recorded ?? stored else {
             guard known.acceptedAt != nil else { return nil }
-            if isRegistryEmptied, inspector.history(of: id)?.isForgotten == true { return nil }
+            if isRegistryEmptied, answers.isHandedOver(id) { return nil }
             return Violation(.lost, "\(id) (\(known.serial)) was accepted, and is nowhere", at: now)
         }
         if let violation = submissions.tell(id, outcome, at: now) ?? answers.justify(id, outcome) { return violation }

@@ -55,8 +55,8 @@ final class Inspector: @unchecked Sendable {
                         + "\(view.voters.map(\.name)), ledgers "
                         + view.ledgers.map { "\($0.id)/\($0.term): \($0.primary.name) \($0.backups.map(\.name))" }
                         .joined(separator: ", "))
+                if let violation = stage.saw(view, at: node.index) { return violation }
             }
-            if let violation = stage.saw(view, at: node.index) { return violation }
         }
         for node in world.nodes {
             if let violation = node.look({ [self] in inspectServed($0, at: node.index) }) ?? nil { return violation }
@@ -143,7 +143,10 @@ final class Inspector: @unchecked Sendable {
     private func meet(_ copy: LedgerCopy) -> Violation? {
         guard copy.state.tasks.count != counted[copy.id] else { return nil }
         counted[copy.id] = copy.state.tasks.count
-        for (id, record) in copy.state.tasks where seenTasks.insert(id).inserted {
+        // In an order that is the same in every run: clients ask for what became known last.
+        for id in copy.state.tasks.keys.filter({ !seenTasks.contains($0) }).sorted() {
+            seenTasks.insert(id)
+            guard let record = copy.state[id] else { continue }
             if let violation = submissions.found(id, record.spec, at: world.now) { return violation }
             if let other = home[id], other != copy.id {
                 return Violation(.resurrected, "\(id) is in \(other) and in \(copy.id)", at: world.now)
@@ -213,7 +216,8 @@ struct ReadyList {
         guard copy.state.openCount > 0, copy.state.openCount < 2000 else { return }
         for (id, record) in copy.state.tasks where record.status == .pending {
             pending.insert(id)
-            if !isResting, !record.isSuspectedPoison {
+            // One whose lease was lost rests as well.
+            if !isResting, record.attempts == 0 {
                 best.append(Item(id: id, key: Self.key(record), attempts: record.attempts))
             }
         }

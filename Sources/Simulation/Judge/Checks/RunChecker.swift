@@ -37,6 +37,16 @@ final class RunChecker: @unchecked Sendable {
     private(set) var duplicates: [Cause: Int] = [:]
     private(set) var runs = 0
     private(set) var priorityChecks = 0
+
+    /// Something that must not be, unless an inspection excuses it: what was destroyed, and which views were made, may not
+    /// have been seen yet.
+    private struct Doubt {
+        /// The run that was repeated without a cause.
+        var earlier: Observations.Run?
+        var task: TaskID
+        var violation: Violation
+    }
+    private var doubts: [Doubt] = []
     /// Who each process was, by node and start.
     private var lives: [[Int]: NodeID] = [:]
     private var random: SeededGenerator
@@ -73,22 +83,19 @@ final class RunChecker: @unchecked Sendable {
         let isExcused = inspector.isExcused(run.task, since: known?.sentAt)
         let what = "\(run.task) under \(run.token) at node \(run.node)"
         if !isExcused {
+            func doubt(_ property: Property, _ detail: String) {
+                doubts.append(Doubt(earlier: nil, task: run.task, violation: Violation(property, detail, at: now)))
+            }
             if let other = earlier.first(where: { $0.token == run.token }) {
-                return Violation(.tokenTwice, "\(what) has started at node \(other.node) before", at: now)
-            }
-            if plan.checksFence, let other = earlier.first(where: { $0.token > run.token }) {
-                return Violation(
-                    .lateStart,
-                    "\(what) starts \((now - other.began).milliseconds) ms after \(other.token) at node \(other.node)",
-                    at: now)
-            }
-            if known?.task.spec.delivery == .atMostOnce, let other = earlier.first {
-                return Violation(
-                    .onceTwice, "\(what) has started under \(other.token) at node \(other.node) before", at: now)
+                doubt(.tokenTwice, "\(what) has started at node \(other.node) before")
+            } else if plan.checksFence, let other = earlier.first(where: { $0.token > run.token }) {
+                let late = (now - other.began).milliseconds
+                doubt(.lateStart, "\(what) starts \(late) ms after \(other.token) at node \(other.node)")
+            } else if known?.task.spec.delivery == .atMostOnce, let other = earlier.first {
+                doubt(.onceTwice, "\(what) has started under \(other.token) at node \(other.node) before")
             }
             if let known, let violation = checkTime(run, known) { return violation }
         }
-        if let violation = checkPermission(run) { return violation }
         if let told = known?.told, let at = known?.toldAt, !isExcused, cause(run, since: at - .seconds(5)) == nil,
             earlier.allSatisfy({ cause($0, since: $0.began) == nil })
         {
@@ -97,12 +104,35 @@ final class RunChecker: @unchecked Sendable {
         }
         for other in earlier {
             if case .failed? = other.end { continue }
+            // One whose time was up has failed, even if its handler goes on.
+            if let limit = known?.task.spec.timeout,
+                (other.ended ?? now) - other.began > .milliseconds(Int64(limit) * 97 / 100)
+            {
+                continue
+            }
             guard let cause = cause(other, since: other.began) ?? (isExcused ? .destroyed : nil) else {
                 let before = other.end.map { "\($0)" } ?? "runs"
-                return Violation(
-                    .causelessDuplicate,
-                    "\(what) starts; the attempt \(other.token) at node \(other.node) \(before), and nothing has happened to it",
-                    at: now)
+                doubts.append(
+                    Doubt(
+                        earlier: other, task: run.task,
+                        violation: Violation(
+                            .causelessDuplicate,
+                            "\(what) starts; the attempt \(other.token) at node \(other.node) \(before), and nothing "
+                                + "has happened to it", at: now)))
+                continue
+            }
+            duplicates[cause, default: 0] += 1
+        }
+        return nil
+    }
+
+    /// After an inspection.
+    func settleDoubts() -> Violation? {
+        defer { doubts = [] }
+        for doubt in doubts {
+            if inspector.isExcused(doubt.task, since: submissions[doubt.task]?.sentAt) { continue }
+            guard let earlier = doubt.earlier, let cause = cause(earlier, since: earlier.began) else {
+                return doubt.violation
             }
             duplicates[cause, default: 0] += 1
         }
@@ -132,7 +162,9 @@ final class RunChecker: @unchecked Sendable {
             .tooEarly, "\(run.task) starts after \(waited.milliseconds) of \(known.task.spec.delay) ms", at: world.now)
     }
 
-    private func checkPermission(_ run: Observations.Run) -> Violation? {
+    /// Right after the start, from outside of the process: its view has to be looked up.
+    func checkPermission(of index: Int) -> Violation? {
+        let run = world.observations.runs[index]
         guard let problem = contacts.problem(of: run.node) else { return nil }
         return Violation(
             .startedWhileCutOff, "node \(run.node) starts \(run.task) under \(run.token): \(problem)", at: world.now)

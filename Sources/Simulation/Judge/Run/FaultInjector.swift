@@ -98,10 +98,7 @@ final class FaultInjector: @unchecked Sendable {
         case .crash: takeDown(victim, for: length, fault) { node.crash(.kill) }
         case .powerLoss: takeDown(victim, for: length, fault) { self.cutPower(victim, fault) }
         case .tornTail:
-            takeDown(victim, for: length, fault) {
-                node.disk.flipBit(in: .unsynced)
-                self.cutPower(victim, fault)
-            }
+            takeDown(victim, for: length, fault) { self.cutPower(victim, fault) }
         case .massacre, .blackout:
             for other in world.nodes.indices {
                 let own = length * Int.random(in: 20...100, using: &random) / 100
@@ -116,7 +113,7 @@ final class FaultInjector: @unchecked Sendable {
         case .rolling:
             let count = world.nodes.count
             for step in 0..<count {
-                world.after(length * step / count) { [self] in
+                after(length * step / count) { [self] in
                     let other = (victim + step) % count
                     takeDown(other, for: length / (2 * count), fault) { self.world.nodes[other].crash(.kill) }
                 }
@@ -165,7 +162,23 @@ final class FaultInjector: @unchecked Sendable {
         start(node)
     }
 
+    /// With an empty disk, a Redis that was emptied, and nobody to talk to it could only begin a cluster of its own: the operator
+    /// waits for somebody who knows better.
+    private func isStranded(_ node: Int) -> Bool {
+        guard plan.hasRedis, world.nodes[node].disk.files.isEmpty, stage.view != nil,
+            struck[.redisFlush] != nil || struck[.redisEmpty] != nil
+        else { return false }
+        return !world.nodes.contains { other in
+            other.index != node && other.isUp && !other.isPaused && other.look { $0.view != nil } == true
+                && !world.network.isCut(from: node, to: other.index) && !world.network.isCut(from: other.index, to: node)
+        }
+    }
+
     private func start(_ node: Int) {
+        guard !isStranded(node) else {
+            world.after(.seconds(1)) { [self] in startIfMay(node) }
+            return
+        }
         stopped[node] = 0
         world.nodes[node].start()
         chronicle.note(world.now, "node \(node) starts")
@@ -174,13 +187,14 @@ final class FaultInjector: @unchecked Sendable {
 
     private func cutPower(_ victim: Int, _ fault: Fault) {
         let node = world.nodes[victim]
-        if plan.options["sync"] == 0 { return node.crash(.powerLoss) }
-        guard plan.isBeyond || stage.lastCopies(at: victim).isEmpty else {
+        let isSynced = plan.options["sync"] == 0
+        guard isSynced || plan.isBeyond || stage.lastCopies(at: victim).isEmpty else {
             spared[fault.kind, default: 0] += 1
             return node.crash(.kill)
         }
+        if fault.kind == .tornTail { node.disk.flipBit(in: .unsynced) }
         node.crash(.powerLoss)
-        stage.lostTail(of: victim)
+        if !isSynced { stage.lostTail(of: victim) }
     }
 
     private func pause(_ victim: Int, _ kind: PauseKind, for length: Duration) {
@@ -238,12 +252,12 @@ final class FaultInjector: @unchecked Sendable {
     func supervise() -> Violation? {
         grow()
         for node in world.nodes {
-            guard case .down(let downfall) = node.life, down[node.index] == 0 else { continue }
+            guard case .down(let downfall) = node.life, down[node.index] == 0, !stage.machines[node.index].isAway
+            else { continue }
             switch downfall {
             case .neverStarted, .crashed:
                 break
             case .ended(let reason):
-                if stage.machines[node.index].isAway { continue }
                 let wasAsked = reason == "stopping" || reason == "asked to leave"
                 if !wasAsked, !stage.mayStop(node.index) {
                     return Violation(.stoppedItself, "node \(node.index): \(reason)", at: world.now)

@@ -7,7 +7,8 @@ import Views
 /// in trouble. Faults ask it how far they may go, checkers whom to excuse.
 ///
 /// A listed replica is *good* if the node's disk still has the store that the view names, and lost nothing that may have been
-/// committed. A loss of power without syncs harms a copy until it is seen to hold all that is committed.
+/// committed. A loss of power without syncs harms a copy until it is seen to hold all that is committed; if it takes over
+/// before that, nobody can know what it lacks.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class Stage: @unchecked Sendable {
@@ -65,8 +66,6 @@ final class Stage: @unchecked Sendable {
 
     func index(_ name: NodeName) -> Int? { names[name] }
 
-    func installed(at node: Int) -> View? { node < machines.count ? machines[node].installed : nil }
-
     // MARK: Views
 
     /// - Returns: a violation if this number had another content.
@@ -81,8 +80,14 @@ final class Stage: @unchecked Sendable {
         viewCount += 1
         if let old = self.view {
             for member in old.members where view.member(member.id) == nil { removed.insert(member.id) }
+            // Taken over by a copy that lacked something, and drained, before anybody looked.
+            for ledger in old.ledgers where view.ledger(ledger.id) == nil {
+                if ledger.replicas.contains(where: { !isGood($0, of: ledger.id) }) { excuse(ledger.id) }
+            }
             for ledger in view.ledgers {
-                if let before = old.ledger(ledger.id), before.term != ledger.term { takeovers += 1 }
+                guard let before = old.ledger(ledger.id), before.term != ledger.term else { continue }
+                takeovers += 1
+                if !isGood(ledger.primary, of: ledger.id) { excuse(ledger.id) }
             }
         }
         self.view = view
@@ -114,9 +119,14 @@ final class Stage: @unchecked Sendable {
     func canVoteWithout(_ node: Int) -> Bool {
         guard let view else { return false }
         let name = world.nodes[node].name
-        let others = view.voters.count { hasVote($0) && $0.name != name }
-        // Of two either goes on alone.
-        return others >= (view.voters.count == 2 ? 1 : view.majority) || !view.voters.contains { $0.name == name }
+        guard view.voters.contains(where: { $0.name == name }) else { return true }
+        let others = view.voters.filter { hasVote($0) && $0.name != name }
+        if others.count >= view.majority { return true }
+        // Of two either goes on alone if it sees the other end. One that comes back later to a wiped disk cannot know what was
+        // decided with the old one: that takes an operator.
+        guard view.voters.count == 2, let other = others.first.flatMap({ names[$0.name] }) else { return false }
+        return world.nodes[node].isUp && world.nodes[other].isUp && !wasInTrouble(node, since: world.now)
+            && !wasInTrouble(other, since: world.now)
     }
 
     private func hasVote(_ voter: StoreHolder) -> Bool {
@@ -155,10 +165,14 @@ final class Stage: @unchecked Sendable {
     private func excuseWhatIsGone() {
         guard let view else { return }
         for ledger in view.ledgers where !ledger.replicas.contains(where: { isGood($0, of: ledger.id) }) {
-            excused[ledger.id] = world.now
-            // The next copy that serves it is what counts now.
-            for index in machines.indices { machines[index].harmed.remove(ledger.id) }
+            excuse(ledger.id)
         }
+    }
+
+    private func excuse(_ ledger: LedgerID) {
+        excused[ledger] = world.now
+        // The next copy that serves it is what counts now.
+        for index in machines.indices { machines[index].harmed.remove(ledger) }
     }
 
     // MARK: Troubles
