@@ -32,7 +32,8 @@ extension NodeService {
 
     /// On the node's own clock, whatever that is.
     private func sleep(_ duration: Duration) async {
-        await withCheckedContinuation { continuation in
+        // Unchecked: of a node that ends nobody waits any longer.
+        await withUnsafeContinuation { continuation in
             node.scheduler.execute { [node] in
                 _ = node.scheduler.schedule(after: duration) { continuation.resume() }
             }

@@ -355,6 +355,7 @@ struct SimulatedCluster {
         node.process += 1
         node.writes = []
         node.isWriting = false
+        node.isDraining = false
         node.tickAt = nil
         node.planned = nil
         node.beliefs = []

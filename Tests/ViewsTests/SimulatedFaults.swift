@@ -14,7 +14,8 @@ extension SimulatedCluster {
             for index in nodes.indices { nodes[index].group = Int.random(in: 0...1, using: &random) }
         case 8...9:
             for index in nodes.indices { nodes[index].group = 0 }
-        case 10: nodes[index].isDraining.toggle()
+        // A process that drains never ceases to.
+        case 10: nodes[index].isDraining = nodes[index].isUp
         case 11: report(index)
         default: disturbRegistry(index)
         }
@@ -255,7 +256,7 @@ extension SimulatedCluster {
         log("all heals")
         for index in nodes.indices {
             nodes[index].group = 0
-            nodes[index].isDraining = false
+            if nodes[index].isDraining { crash(index) }
             guard !nodes[index].isUp, !isDeadly || chance(70) else { continue }
             if isAwaited(index) { queue.add(.start(index), at: now + .seconds(3)) } else { try start(index) }
         }

@@ -34,7 +34,8 @@ import Views
         var listed = Bench(VoterRecord(generation: Generation(1)), myself: member("a"), settings: settings)
         #expect(listed.receive("b", 5, .decided(Example.view)).summary == "install 5 confirmed")
         var restarted = Bench(VoterRecord(generation: Generation(9)), settings: settings)
-        #expect(restarted.receive("b", 5, .decided(Example.view)).summary.hasSuffix("install 5") == joins)
+        // It was taken in with this disk, and may be the vote that a majority lacks.
+        #expect(restarted.receive("b", 5, .decided(Example.view)).summary.hasSuffix("install 5"))
     }
 
     @Test func nodeWithoutAViewAsksWhenItHearsOfOne() {

@@ -62,7 +62,7 @@ import Views
             observed: observations(alive: "acd", observed(member("b"), draining: true)), expected: ("abcd", "acd")),
         Case(
             title: "all drain: the voters stay", members: "a", voters: "a",
-            observed: observations(alive: "", observed(member("a"), draining: true)), expected: nil),
+            observed: observations(alive: "", observed(member("a"), draining: true)), expected: ("a", "a")),
         Case(
             title: "news of an older generation is none", members: "abc", voters: "abc",
             observed: observations(alive: "ab", observed(member("c", generation: 0), .gone)), expected: nil),

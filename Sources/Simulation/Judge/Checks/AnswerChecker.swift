@@ -107,8 +107,8 @@ final class AnswerChecker: @unchecked Sendable {
             case "scripted": isPossible = runs.contains { if case .failed? = $0.end { true } else { false } }
             case "timeout": isPossible = !runs.isEmpty
             case "interrupted": isPossible = known.task.spec.delivery == .atMostOnce
-            // The starts of a process that was cut off are seen here, even if nobody else knows of them.
-            case "poison": isPossible = runs.count(where: { $0.end != .completed }) >= 3
+            // One that completes right before its process dies counts as interrupted for whoever was not told.
+            case "poison": isPossible = runs.count >= Int(Limits.interruptions)
             default: isPossible = false
             }
         case .cancelled: isPossible = known.isCancelAsked

@@ -152,7 +152,8 @@ struct LedgerHistory {
     }
 
     private func end(_ history: inout History, _ id: TaskID, _ token: Token?, _ kind: String) -> (Property, String)? {
-        if let before = history.end { return (.twoOutcomes, "\(id) is recorded as \(kind), after \(before.kind)") }
+        // What was there when the history began anew may never have been committed.
+        if let before = history.end, before.kind != "earlier" { return (.twoOutcomes, "\(id) is recorded as \(kind), after \(before.kind)") }
         history.end = (token, kind)
         history.lease = nil
         return nil

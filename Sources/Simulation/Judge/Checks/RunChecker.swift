@@ -47,8 +47,13 @@ final class RunChecker: @unchecked Sendable {
         var violation: Violation
     }
     private var doubts: [Doubt] = []
-    /// Who each process was, by node and start.
-    private var lives: [[Int]: NodeID] = [:]
+    /// Who the process was when a run began: it may go on under another generation. Never iterated.
+    private var lives: [AttemptKey: NodeID] = [:]
+
+    private struct AttemptKey: Hashable {
+        var task: TaskID
+        var token: Token
+    }
     private var random: SeededGenerator
     /// Found by an observer, which cannot stop the run.
     private(set) var found: Violation?
@@ -71,7 +76,7 @@ final class RunChecker: @unchecked Sendable {
     func began(_ index: Int) {
         let run = world.observations.runs[index]
         runs += 1
-        lives[[run.node, run.start]] = world.nodes[run.node].identity
+        lives[AttemptKey(task: run.task, token: run.token)] = world.nodes[run.node].identity
         guard found == nil else { return }
         let earlier = world.observations.runs(of: run.task).dropLast()
         found = check(run, after: Array(earlier))
@@ -143,7 +148,7 @@ final class RunChecker: @unchecked Sendable {
     private func cause(_ run: Observations.Run, since: Instant) -> Cause? {
         if run.end == .cutOff { return .cutOff }
         if stage.wasInTrouble(run.node, since: since) { return .trouble }
-        if let life = lives[[run.node, run.start]], stage.removed.contains(life) { return .suspicion }
+        if let life = lives[AttemptKey(task: run.task, token: run.token)], stage.removed.contains(life) { return .suspicion }
         if let ledger = inspector.ledger(of: run.task) {
             if let harmed = stage.harmed[ledger], harmed > since - .seconds(10) { return .destroyed }
         }

@@ -208,14 +208,15 @@ package final class SimulationRun: @unchecked Sendable {
     /// `apus recover`: with a majority of the voters' disks lost nothing else helps.
     private func operate() {
         guard plan.isBeyond, stage.isBeyondVoting else { return }
-        let newest = world.nodes.compactMap { node -> (number: UInt64, node: SimulatedNode)? in
+        let newest = world.nodes.compactMap { node -> (view: View, node: SimulatedNode)? in
             guard node.life == .up, let view = node.look({ $0.view }) ?? nil, view.member(node.name) != nil else {
                 return nil
             }
-            return (view.number, node)
-        }.max { $0.number < $1.number }
-        guard let node = newest?.node else { return }
+            return (view, node)
+        }.max { $0.view.number < $1.view.number }
+        guard let (view, node) = newest else { return }
         recoveries += 1
+        stage.goesBack(to: view)
         node.call {
             "\(await $0.recover())"
         } _: { [chronicle, world] outcome in

@@ -169,6 +169,13 @@ final class Stage: @unchecked Sendable {
         }
     }
 
+    /// An operator goes on with a view that others have followed, since who decided that has lost its disk: what was committed
+    /// in those later views is given up.
+    func goesBack(to older: View) {
+        guard let view, older.number < view.number else { return }
+        for ledger in Set((view.ledgers + older.ledgers).map(\.id)).sorted() { excuse(ledger) }
+    }
+
     private func excuse(_ ledger: LedgerID) {
         excused[ledger] = world.now
         // The next copy that serves it is what counts now.
