@@ -119,6 +119,9 @@ extension Journal {
             queue[0].seal(
                 durable: disk.durable, writtenAt: scheduler.microsecondsSince1970, store: disk.owner.store,
                 at: disk.end)
+            #if PLANTED_BUGS
+            let isSynced = isSynced && !PlantedBug.isActive(.noSync)
+            #endif
             return [.append(disk.presentName, queue[0].bytes)] + (isSynced ? [.sync(disk.presentName)] : [])
         case .sync: return [.sync(disk.presentName)]
         }

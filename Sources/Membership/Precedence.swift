@@ -80,6 +80,11 @@ extension Membership {
         case (.dead, .alive), (.dead, .suspect), (.left, .alive), (.left, .suspect), (.left, .dead):
             bury(known, as: rumor, at: now, into: &effects)
         case (.alive, .dead), (.alive, .left):
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.tombstoneForgotten), known.state == .dead {
+                return admit(rumor, at: now, into: &effects)
+            }
+            #endif
             corrections.append(Rumor(known, toldBy: own.id.name))
         case (.suspect, .left), (.dead, .left), (.left, .left):
             return
@@ -159,6 +164,11 @@ extension Membership {
     /// Suspicions whose time is up.
     mutating func endSuspicions(at now: Instant, into effects: inout [Effect]) {
         for suspicion in suspicions where suspicion.deadline <= now {
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.suspicionTakenForProof) {
+                declareDead(suspicion.subject, isProven: true, at: now, into: &effects)
+            }
+            #endif
             declareDead(suspicion.subject, isProven: false, at: now, into: &effects)
         }
     }

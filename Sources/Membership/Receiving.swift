@@ -39,6 +39,9 @@ extension Membership {
     /// That generation cannot come back: not believed, save that it may know better (`Accusation.swift`).
     /// - Parameter index: of the row of that name.
     func isOver(_ id: NodeID, _ index: Int) -> Bool {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.tombstoneForgotten) { return id.generation < table.rows[index].id.generation }
+        #endif
         let known = table.rows[index].id.generation
         return id.generation < known || id.generation == known && !table.rows[index].state.isLiving
     }

@@ -492,6 +492,11 @@ actor LocalQueue {
     }
 
     private func tellWaiters(_ id: TaskID, _ record: TaskRecord?) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.waitersForgotten), record == nil {
+            return waiters.removeValue(forKey: id)?.values.forEach { $0.timer.cancel() } ?? ()
+        }
+        #endif
         guard let all = waiters.removeValue(forKey: id) else { return }
         for key in all.keys.sorted() {
             all[key]?.timer.cancel()
@@ -509,6 +514,13 @@ actor LocalQueue {
     func reported(_ reports: [AttemptReport], by executor: NodeID) {
         for report in reports {
             owner.take(report, from: executor, at: node.now, timestamp: node.timestamp, into: &effects)
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.redisBeforeCommit), let record = owner.task(report.attempt.id),
+                record.status.isFinal
+            {
+                node.colleagues.archive.onLoop { $0.ended(record) }
+            }
+            #endif
         }
         turn()
     }

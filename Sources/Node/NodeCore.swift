@@ -198,6 +198,12 @@ extension NodeCore {
 
     package var isConfirmed: Bool { context.colleagues.views.onLoop { $0.isConfirmed } }
 
+    /// Whether it would start a task now: the view lists it, a majority lets it, and it does not drain.
+    package var mayStart: Bool {
+        isConfirmed && !context.colleagues.queue.onLoop { $0.isDraining }
+            && context.colleagues.fence.onLoop { $0.isValid }
+    }
+
     /// The ledgers that this node serves: term, what it knows to be committed, and the tasks.
     package var served: [ServedLedger] {
         context.colleagues.queue.onLoop { queue in

@@ -38,6 +38,12 @@ extension NodeService {
                 case .accepted, nil: return ids.map { .refused(.unconfirmed($0)) }
                 }
             case .failure(let error):
+                #if PLANTED_BUGS
+                if PlantedBug.isActive(.forwardedTwice) {
+                    tries += 1
+                    continue
+                }
+                #endif
                 if error.mayHaveArrived { return ids.map { .refused(.unconfirmed($0)) } }
                 tries += 1
             }

@@ -22,6 +22,11 @@ actor Replicas {
     init(_ node: NodeContext, recovered: [LedgerCopy]) {
         self.node = node
         for copy in recovered {
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.recoverySkipsLedger), copy.id == recovered.last?.id, recovered.count > 1 {
+                continue
+            }
+            #endif
             replicas[copy.id] = Replica(recovered: copy)
             offers.insert(copy.id)
         }
@@ -59,6 +64,9 @@ actor Replicas {
     }
 
     private func whenDurable(_ answer: ReplicaReply, _ reply: @escaping @Sendable (ReplicaReply) -> Void) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.backupAcksBeforeDisk) { return reply(answer) }
+        #endif
         switch answer {
         case .held, .sealed, .mismatch:
             node.colleagues.ledgers.onLoop { $0.whenDurable { reply(answer) } }
@@ -72,6 +80,12 @@ actor Replicas {
     private func replica(
         _ id: LedgerID, asked term: Term, _ change: (inout Replica, inout [JournalRecord]) -> ReplicaReply
     ) -> ReplicaReply {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.noSeal), node.colleagues.queue.onLoop({ $0.term(of: id) }) != nil {
+            var unwritten: [JournalRecord] = []
+            return change(&replicas[id, default: Replica(id: id)], &unwritten)
+        }
+        #endif
         // The primary of a ledger does not follow another one: a view makes it step down first.
         if let own = node.colleagues.queue.onLoop({ $0.term(of: id) }) { return .sealed(own) }
         // A ledger that the view does not list any more is gone for good, and so is whoever still serves it.

@@ -209,6 +209,9 @@ actor ResultArchive {
 
     func ended(_ record: TaskRecord) {
         guard node.registry.storesResults else { return }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.resultNeverArchived) { return }
+        #endif
         waiting.append(record.id)
         write()
     }
@@ -234,6 +237,11 @@ actor ResultArchive {
             if written.isEmpty { node.scheduler.execute { [self] in onLoop { $0.tellWritten() } } }
             written.append(id)
         case .failure(let error):
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.unwrittenResultForgotten) {
+                return node.colleagues.queue.onLoop { $0.archived([id]) }
+            }
+            #endif
             failed("result", error)
             waiting.append(id)
             switch error {

@@ -65,9 +65,18 @@ package struct StoredNode: Sendable {
                 store: StoreID(random.next()))
             record = VoterRecord(generation: Generation(0))
         }
+        #if PLANTED_BUGS
+        let before = record.generation
+        if PlantedBug.isActive(.viewForgotten) { record = VoterRecord(generation: before) }
+        #endif
         record.generation = record.nextGeneration(
             millisecondsSince1970: scheduler.microsecondsSince1970 / 1000)
 
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.generationFromClock) {
+            record.generation = Generation(scheduler.microsecondsSince1970 / 1000)
+        }
+        #endif
         var stored = StoredLedgers()
         let now = scheduler.now
         let wallClock = scheduler.microsecondsSince1970
@@ -97,8 +106,14 @@ package struct StoredNode: Sendable {
         if recovered.isNew, record.view != nil {
             // It has been a member, and its journal was set aside or is lost: copies that are counted on under the old
             // identity are not here.
+            #if PLANTED_BUGS
+            let lost = identity.store
+            #endif
             identity.store = StoreID(random.next())
             try Journal.clear(volume, recovered)
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.newJournalOldStore) { identity.store = lost }
+            #endif
             recovered = try recover()
             logger.warning("the journal is new: what this node held has to come from its peers")
         }

@@ -2,7 +2,120 @@
 /// Bugs that the simulator must find: its checkers are tested by them. Only a build with `-D PLANTED_BUGS` has them, which
 /// only `scripts/simulate --mutants` makes; each is an `if` around a line that does the wrong thing.
 package enum PlantedBug: String, CaseIterable, Sendable {
+    // TaskLedger: replication
+
+    /// An entry counts as committed when it is on the primary's disk, whatever the backups have.
     case ackBeforeBackup = "ack-before-backup"
+    /// An entry counts as committed when the backups have it, whatever is on the primary's disk.
+    case ackBeforeOwnDisk = "ack-before-own-disk"
+    /// One backup's acknowledgement is enough, however many the view lists.
+    case oneBackupIsEnough = "one-backup-is-enough"
+    /// A primary goes on without a backup that does not answer, though no view has removed it.
+    case backupDroppedWithoutView = "backup-dropped-without-view"
+    /// The voters are asked to list a learner that has not caught up.
+    case learnerListedEarly = "learner-listed-early"
+    /// What is written while the voters are asked to list a learner is committed without it.
+    case learnerNotAwaited = "learner-not-awaited"
+    /// Two histories are the same if they are as long, whatever the terms of their entries.
+    case tailsComparedByLength = "tails-compared-by-length"
+    /// Replicas of a ledger that was taken over still take what the old primary sends.
+    case noSeal = "no-seal"
+    /// What happens to a ledger while a snapshot is written is not part of the snapshot.
+    case snapshotWithoutTail = "snapshot-without-tail"
+
+    // TaskLedger: decisions about tasks
+
+    /// A task that is granted to a thief stays in the queue.
+    case doubleGrant = "double-grant"
+    /// The failure of an earlier attempt is taken for one of the present attempt.
+    case staleTokenAccepted = "stale-token-accepted"
+    /// A success is recorded though the task has its outcome.
+    case secondOutcomeTaken = "second-outcome-taken"
+    /// A task of at_most_once is started before its lease is committed.
+    case onceBeforeCommit = "once-before-commit"
+    /// A task of at_most_once that was cut off is started again.
+    case onceStartedAgain = "once-started-again"
+    /// Failed attempts are not counted: there is no end of retries.
+    case retriesNotCounted = "retries-not-counted"
+    /// An interruption costs a retry.
+    case interruptionCountedAsFailure = "interruption-counted-as-failure"
+    /// Interruptions are not blamed on the task that may have caused them.
+    case poisonNotCounted = "poison-not-counted"
+    /// Owners are not told that a task has begun at a thief.
+    case beginningsNotTold = "beginnings-not-told"
+    /// A task that is to be cancelled is ready again when its executor has stopped it.
+    case cancelForgotten = "cancel-forgotten"
+    /// Tasks are started though they have expired.
+    case expiryIgnored = "expiry-ignored"
+    /// The oldest task starts first, whatever its priority.
+    case priorityIgnored = "priority-ignored"
+    /// Delays and retries of a ledger that was taken over never become due.
+    case takeoverForgetsDelays = "takeover-forgets-delays"
+    /// Leases of those who are no members any more stay.
+    case leasesOfTheDeadKept = "leases-of-the-dead-kept"
+    /// A ledger without open tasks is given up although it has outcomes that the registry has not.
+    case retiredWithOutcomes = "retired-with-outcomes"
+    /// A token that an executor has disowned is run if its grant comes late.
+    case barForgotten = "bar-forgotten"
+
+    // Views
+
+    /// Half of the voters are a majority.
+    case oneVoterMajority = "one-voter-majority"
+    /// A proposer prefers its own wish to what may have been chosen in an earlier ballot.
+    case ownWishFirst = "own-wish-first"
+    /// A node that starts again does not know the view that it has been in.
+    case viewForgotten = "view-forgotten"
+    /// One of two voters goes on alone though the other one may live.
+    case aloneWithoutProof = "alone-without-proof"
+
+    // The fence
+
+    /// A takeover starts everything at once, though the old primary may still start it.
+    case noFenceRest = "no-fence-rest"
+    /// The permit counts from the newest answer of any voter.
+    case fenceFromNewestAnswer = "fence-from-newest-answer"
+    /// A voter grants a permit to whoever asks.
+    case permitForEverybody = "permit-for-everybody"
+
+    // Membership
+
+    /// A generation that was declared dead may return.
+    case tombstoneForgotten = "tombstone-forgotten"
+    /// Who does not answer for long is taken for ended.
+    case suspicionTakenForProof = "suspicion-taken-for-proof"
+    /// A start is numbered by the clock alone.
+    case generationFromClock = "generation-from-clock"
+
+    // Journal
+
+    /// A group counts as durable when it is written, though it is not synced.
+    case noSync = "no-sync"
+    /// A write that failed counts as done.
+    case writeErrorIgnored = "write-error-ignored"
+    /// The checksum of what is read is not looked at.
+    case crcNotChecked = "crc-not-checked"
+    /// The last one of the ledgers is not read back.
+    case recoverySkipsLedger = "recovery-skips-ledger"
+    /// A node whose journal is new keeps the identity of the store that it has lost.
+    case newJournalOldStore = "new-journal-old-store"
+    /// A backup acknowledges what is not on its disk.
+    case backupAcksBeforeDisk = "backup-acks-before-disk"
+
+    // Node
+
+    /// Outcomes are written to the registry before they are committed.
+    case redisBeforeCommit = "redis-before-commit"
+    /// Outcomes are never written to the registry.
+    case resultNeverArchived = "result-never-archived"
+    /// An outcome that the registry did not take counts as written.
+    case unwrittenResultForgotten = "unwritten-result-forgotten"
+    /// Who waits for a task is forgotten when the task gets another owner.
+    case waitersForgotten = "waiters-forgotten"
+    /// A submission that was forwarded and not answered is forwarded to another node as well.
+    case forwardedTwice = "forwarded-twice"
+    /// A task is said not to exist though somebody who may have it does not answer.
+    case unknownThoughSomeAreSilent = "unknown-though-some-are-silent"
 
     /// The one that is active.
     ///

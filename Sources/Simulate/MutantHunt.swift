@@ -40,6 +40,12 @@ struct MutantHunt {
         return survivors.isEmpty
     }
 
+    private func failsAnyway(_ request: SimulationRequest) -> Bool {
+        var request = request
+        request.bug = nil
+        return crew.carryOut(request).failure != nil
+    }
+
     private func hunt(_ bug: String) -> (SimulationReport?, Int) {
         let state = Mutex(State())
         let settings = settings
@@ -55,10 +61,12 @@ struct MutantHunt {
                     return request
                 }
             },
-            done: { _, report in
+            done: { request, report in
+                // What fails without the bug as well does not count.
+                let isFound = report.failure != nil && !failsAnyway(request)
                 state.withLock { state in
                     state.runs += 1
-                    if report.failure != nil, state.found == nil { state.found = report }
+                    if isFound, state.found == nil { state.found = report }
                 }
             })
         return state.withLock { ($0.found, $0.runs) }

@@ -52,6 +52,12 @@ extension TaskOwner {
             let assignment = assignment(record, in: index)
             granted.append((index, assignment))
             let lease = Lease(token: assignment.token, holder: thief, at: timestamp, isStarted: false)
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.doubleGrant) {
+                kept.append(item)
+                continue
+            }
+            #endif
             self.record(.leased(record.id, lease), in: index)
         }
         ready.putBack(kept)

@@ -107,6 +107,9 @@ public struct StoredLedgers: Sendable {
                 throw .gap(id, after: .start, found: first.place)
             }
             try Self.add(entries, committed, to: &stored.held)
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.snapshotWithoutTail) { return }
+            #endif
             try Self.add(entries, committed, to: &stored.snapshot)
         case .entries(_, .incoming, let entries, let committed):
             guard stored.incoming != nil else { throw .noCopyBegun(id) }

@@ -109,6 +109,9 @@ public struct LeaseHolder: Sendable {
     }
 
     private mutating func bar(_ attempt: AttemptID) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.barForgotten) { return }
+        #endif
         if let old = bars[attempt.id], old >= attempt.token { return }
         if bars.updateValue(attempt.token, forKey: attempt.id) == nil { barOrder.append(attempt.id) }
         while barOrder.count > Limits.bars, let oldest = barOrder.popFirst() { bars[oldest] = nil }

@@ -98,6 +98,9 @@ public struct LedgerCopy: Sendable {
     func contains(_ place: Place) -> Bool? {
         if place == last || place == .start { return true }
         if place.sequence > last.sequence { return false }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.tailsComparedByLength) { return true }
+        #endif
         guard let first = recent.first else { return place.sequence == last.sequence ? false : nil }
         if place.sequence + 1 < first.place.sequence { return nil }
         // The place before the first recent entry: its term is not known any more.

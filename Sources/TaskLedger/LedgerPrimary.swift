@@ -119,7 +119,16 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
     }
 
     private mutating func advance() {
+        #if PLANTED_BUGS
+        let durable = PlantedBug.isActive(.ackBeforeOwnDisk) ? copy.last.sequence : durable
+        #endif
         var held = min(copy.last.sequence, durable)
+        #if PLANTED_BUGS
+        let listed = PlantedBug.isActive(.ackBeforeBackup) ? [] : followers
+        let followers =
+            PlantedBug.isActive(.oneBackupIsEnough)
+            ? Array(listed.filter(isRequired).sorted { $0.acknowledged > $1.acknowledged }.prefix(1)) : listed
+        #endif
         for follower in followers where isRequired(follower) { held = min(held, follower.acknowledged) }
         guard held > committed else { return }
         let firstOwn = max(committed, inherited)
@@ -294,9 +303,20 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
     /// The learner holds enough: the voters may list it.
     private mutating func ask(_ index: Int, _ effects: inout [ReplicationEffect]) {
         let follower = followers[index]
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.learnerListedEarly), !follower.isBackup, joint == nil {
+            joint = follower.holder
+            return effects.append(.askToList(id, term, learner: follower.holder, view: viewNumber))
+        }
+        #endif
         guard !follower.isBackup, joint == nil, follower.acknowledged >= max(inherited, committed),
             case .streaming = follower.progress
         else { return }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.learnerNotAwaited) {
+            return effects.append(.askToList(id, term, learner: follower.holder, view: viewNumber))
+        }
+        #endif
         joint = follower.holder
         effects.append(.askToList(id, term, learner: follower.holder, view: viewNumber))
     }
@@ -347,6 +367,12 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
     }
 
     private mutating func report(_ index: Int, _ effects: inout [ReplicationEffect]) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.backupDroppedWithoutView) {
+            followers.remove(at: index)
+            return
+        }
+        #endif
         effects.append(.unreachable(id, term, backup: followers[index].holder, view: viewNumber))
         followers[index].isReported = true
     }

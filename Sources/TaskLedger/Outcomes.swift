@@ -45,6 +45,13 @@ extension TaskOwner {
             discardForgotten(report, from: executor, in: index)
             return
         }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.secondOutcomeTaken), record.status.isFinal, case .completed(let result) = report.outcome
+        {
+            return self.record(
+                .completed(attempt.id, attempt.token, result: result, by: executor.name, at: timestamp), in: index)
+        }
+        #endif
         if record.status.isFinal {
             discard(report, record, from: executor, in: index)
             return
@@ -68,6 +75,13 @@ extension TaskOwner {
             ledgers[index].primary.whenCommitted(settle)
             return
         }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.staleTokenAccepted), let lease = record.lease,
+            case .failed(let failure) = report.outcome
+        {
+            return fail(record, lease, failure, by: executor.name, in: index, at: now, timestamp: timestamp)
+        }
+        #endif
         guard let lease = record.lease, lease.token == attempt.token else {
             // Superseded if a later token is known; before that it may yet be adopted as the current one.
             let newest =
@@ -144,6 +158,15 @@ extension TaskOwner {
     /// A task that may start only once, and may have, ends here. So does one that was cut off so often that it must be what
     /// takes its nodes down.
     mutating func interrupt(_ record: TaskRecord, _ lease: Lease, isBlamed: Bool, in index: Int, timestamp: Timestamp) {
+        #if PLANTED_BUGS
+        let isBlamed = isBlamed && !PlantedBug.isActive(.poisonNotCounted)
+        if PlantedBug.isActive(.cancelForgotten), record.isCancelRequested {
+            return self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed), in: index)
+        }
+        if PlantedBug.isActive(.onceStartedAgain), record.spec.delivery == .atMostOnce {
+            return self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed), in: index)
+        }
+        #endif
         doubtful[record.id] = nil
         if solitary == record.id { solitary = nil }
         if record.isCancelRequested {

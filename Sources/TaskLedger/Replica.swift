@@ -34,6 +34,9 @@ public struct Replica: Sendable {
     }
 
     public mutating func seal(_ term: Term, into records: inout [JournalRecord]) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.noSeal) { return }
+        #endif
         guard term > copy.seen else { return }
         copy.see(term)
         records.append(.seen(copy.id, term))

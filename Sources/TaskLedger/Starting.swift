@@ -15,6 +15,9 @@ extension TaskOwner {
         var kept: [ReadyQueue.Item] = []
         while freeSlots > 0, let item = ready.popHead() {
             guard let (index, record) = live(item) else { continue }
+            #if PLANTED_BUGS
+            let now = PlantedBug.isActive(.expiryIgnored) ? Instant.zero : now
+            #endif
             if let expires = record.expires, expires <= now {
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
                 continue
@@ -27,6 +30,14 @@ extension TaskOwner {
             let assignment = assignment(record, in: index)
             let lease = Lease(token: assignment.token, holder: me, at: timestamp, isStarted: true)
             let waits = record.spec.delivery == .atMostOnce || record.interruptions > 0
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.onceBeforeCommit), !isSolitary {
+                self.record(.leased(record.id, lease), in: index)
+                effects.append(.start(assignment))
+                freeSlots -= 1
+                continue
+            }
+            #endif
             self.record(.leased(record.id, lease), in: index, then: waits ? .start(assignment) : nil)
             if waits { reserved += 1 } else { effects.append(.start(assignment)) }
             freeSlots -= 1

@@ -107,6 +107,9 @@ extension TaskOwner {
             case .pending:
                 queue(record, in: index)
             case .scheduled:
+                #if PLANTED_BUGS
+                if PlantedBug.isActive(.takeoverForgetsDelays) { continue }
+                #endif
                 alarms.insert(Alarm(at: record.due ?? now, id: id, ledger: ledger))
             case .processing:
                 if let lease = record.lease { doubtful[id] = AttemptID(ledger: ledger, id: id, token: lease.token) }
@@ -125,6 +128,9 @@ extension TaskOwner {
     private mutating func revokeLeases(
         notHeldBy members: Set<NodeID>, _ leaseRests: (NodeID) -> Instant?, at now: Instant, timestamp: Timestamp
     ) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.leasesOfTheDeadKept) { return }
+        #endif
         for index in ledgers.indices {
             for id in ledgers[index].primary.state.leased {
                 guard let record = ledgers[index].primary.state[id], let lease = record.lease,

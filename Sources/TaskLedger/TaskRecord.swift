@@ -130,6 +130,9 @@ public struct TaskRecord: Hashable, Sendable {
             failures &+= 1
             end(.failed, token, at)
         case .rescheduled(_, let token, let failure, let due):
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.retriesNotCounted) { failures &-= 1 }
+            #endif
             guard lease?.token == token else { return }
             self.failure = failure
             failures &+= 1
@@ -138,6 +141,9 @@ public struct TaskRecord: Hashable, Sendable {
             self.due = due
         case .interrupted(_, let token, let isBlamed):
             guard lease?.token == token else { return }
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.interruptionCountedAsFailure) { failures &+= 1 }
+            #endif
             if isBlamed { interruptions &+= 1 }
             if lease?.isStarted == false { idleLeases &+= 1 }
             lease = nil

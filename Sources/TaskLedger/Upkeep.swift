@@ -14,6 +14,14 @@ extension TaskOwner {
             guard let index = index(of: alarm.ledger), let record = ledgers[index].primary.state[alarm.id] else {
                 continue
             }
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.expiryIgnored), record.status == .scheduled {
+                guard record.due.map({ $0 <= now }) ?? true else { continue }
+                ledgers[index].primary.becomeDue(record.id)
+                if let due = ledgers[index].primary.state[record.id] { queue(due, in: index) }
+                continue
+            }
+            #endif
             if let expires = record.expires, expires <= now, record.status == .pending || record.status == .scheduled {
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
             } else if record.status == .scheduled, record.due.map({ $0 <= now }) ?? true {
@@ -68,6 +76,13 @@ extension TaskOwner {
             }
             if !ledgers[index].isHome {
                 forget(in: index)
+                #if PLANTED_BUGS
+                let isDone = PlantedBug.isActive(.retiredWithOutcomes) && ledgers[index].primary.state.openCount == 0
+                if isDone {
+                    let primary = ledgers[index].primary
+                    effects.append(.drained(primary.id, primary.term, view: primary.viewNumber))
+                }
+                #endif
                 if ledgers[index].primary.state.tasks.isEmpty {
                     let primary = ledgers[index].primary
                     effects.append(.drained(primary.id, primary.term, view: primary.viewNumber))

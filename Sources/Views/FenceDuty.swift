@@ -26,6 +26,9 @@ import Primitives
 /// be wrong: the old voters may never hear of the view in which new ones depose A.
 public enum FenceDuty {
     public static func verdict(on request: PermitRequest, by record: VoterRecord) -> PermitVerdict {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.permitForEverybody) { return .granted }
+        #endif
         guard let view = record.view, request.view <= view.number else { return .granted }
         guard request.view == view.number else { return .outdated(newest: view.number) }
         guard view.member(request.asker) != nil else { return .withheld }

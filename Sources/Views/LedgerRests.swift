@@ -74,6 +74,9 @@ public struct LedgerRests: Sendable {
         let before = Self.members(of: previous)
         let after = Self.members(of: next)
         func rest(becauseOf member: Member) -> Instant {
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.noFenceRest) { return now }
+            #endif
             if next.exits.contains(member.id) || isStopped(member.id) { return now }
             guard let successor = after[member.id.name] else { return until }
             let isSucceeded = successor.id.generation > member.id.generation && successor.voter == member.voter

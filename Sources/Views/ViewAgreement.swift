@@ -227,6 +227,10 @@ public struct ViewAgreement: Sendable {
         self.myself = myself
         self.record = record
         self.record.generation = myself.id.generation
+        #if PLANTED_BUGS
+        var settings = settings
+        if PlantedBug.isActive(.aloneWithoutProof) { settings.mutation = .aloneWithoutProof }
+        #endif
         self.settings = settings
         random = SeededGenerator(seed: seed)
         isRecordDirty = true
@@ -332,6 +336,9 @@ extension ViewAgreement {
     /// Whether these voters of `record.view` can decide whatever the others do.
     func isMajority(_ votes: [StoreHolder]) -> Bool {
         guard let view = record.view else { return false }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.oneVoterMajority) { return votes.count * 2 >= view.voters.count }
+        #endif
         return votes.count >= view.majority
     }
 

@@ -83,6 +83,9 @@ package final class VirtualRedis: @unchecked Sendable {
         stored.filter { $0.value.until > timeline.now }.mapValues { ($0.token, $0.document) }
     }
 
+    /// All that were ever written, those included that are gone by now. For checkers.
+    package private(set) var writes: [(id: TaskID, token: Token)] = []
+
     package var cluster: ClusterID? { permanent }
 
     // MARK: Clients
@@ -148,6 +151,7 @@ package final class VirtualRedis: @unchecked Sendable {
             if held.token == result.token { return .present }
         }
         stored[result.id] = (result.token, result.document, timeline.now + lifetime(result.ttl))
+        writes.append((result.id, result.token))
         counters.results += 1
         return .written
     }

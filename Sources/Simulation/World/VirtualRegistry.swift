@@ -138,6 +138,8 @@ final class VirtualRegistry: Registry, @unchecked Sendable {
         calls = []
         let now = process.now
         guard !pending.isEmpty || state != .stopped else { return }
+        // Whose call fails may call again at once: that call is not of this connection, nor of the next one.
+        if state != .stopped { state = .resting }
         process.perform { [self] in
             for call in pending {
                 if case .timedOut = error, call.deadline > now {

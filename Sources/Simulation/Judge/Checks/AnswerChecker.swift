@@ -58,7 +58,8 @@ final class AnswerChecker: @unchecked Sendable {
                     || core.copies.contains { $0.state[task.id] != nil }
             }
             // Another view may have relieved it between the commit and the answer, and a disk may have been lost.
-            guard has == false, !isLate, !isExcused(task.id), stage.harmed.isEmpty, world.now - stage.viewSince > .seconds(1),
+            guard has == false, !isLate, !isExcused(task.id), stage.harmed.isEmpty,
+                world.now - stage.viewSince > .seconds(1),
                 stage.machines[node.index].lastLoss.map({ world.now - $0 > .seconds(30) }) ?? true
             else { continue }
             return Violation(.falseReceipt, "\(task.id) is said to be at node \(node.index), and is not", at: world.now)
@@ -104,11 +105,14 @@ final class AnswerChecker: @unchecked Sendable {
             isPossible = runs.contains { $0.end == .completed }
         case .failed:
             switch outcome.failure {
-            case "scripted": isPossible = runs.contains { if case .failed? = $0.end { true } else { false } }
-            case "timeout": isPossible = !runs.isEmpty
+            case "scripted":
+                isPossible =
+                    runs.contains { if case .failed? = $0.end { true } else { false } }
+                    && (known.task.style == .hopeless || hasNoRetryLeft(known.task.spec, runs.count))
+            case "timeout": isPossible = hasNoRetryLeft(known.task.spec, runs.count)
             case "interrupted": isPossible = known.task.spec.delivery == .atMostOnce
-            // One that completes right before its process dies counts as interrupted for whoever was not told.
-            case "poison": isPossible = runs.count >= Int(Limits.interruptions)
+            // A run that ends right before its process does counts as interrupted, and so does a start just before it.
+            case "poison": isPossible = runs.count >= 3
             default: isPossible = false
             }
         case .cancelled: isPossible = known.isCancelAsked
@@ -120,6 +124,11 @@ final class AnswerChecker: @unchecked Sendable {
         return Violation(
             .impossibleOutcome, "\(id) (\(known.task.style.rawValue)) is said to be \(outcome); its runs: \(ends)",
             at: world.now)
+    }
+
+    /// Each failure that counts is one of another attempt that has begun.
+    private func hasNoRetryLeft(_ spec: TaskSpec, _ runs: Int) -> Bool {
+        runs > (spec.delivery == .atMostOnce ? 0 : Int(spec.retry.maxRetries))
     }
 
     private func deny(_ id: TaskID, _ how: String, by node: Int, _ asked: Instant) -> Violation? {

@@ -99,7 +99,24 @@ struct FinalChecker {
             guard let known = submissions[id], !inspector.isExcused(id, since: known.sentAt) else { continue }
             if let violation = check(id, known, records[id], registry[id]?.document) { return violation }
         }
+        return checkWrites()
+    }
+
+    /// Only what was committed has ever been written to the registry, even if something else has replaced it since.
+    private func checkWrites() -> Violation? {
+        for (id, token) in world.redis?.writes ?? [] {
+            guard let end = inspector.history(of: id)?.end?.token, end != token,
+                !inspector.isExcused(id, since: submissions[id]?.sentAt)
+            else { continue }
+            return Violation(
+                .registryDiffers, "\(id) has ended under \(end), and was in the registry under \(token)", at: world.now)
+        }
         return nil
+    }
+
+    /// What nobody has run may have ended just now.
+    private func hasEndedLongAgo(_ id: TaskID) -> Bool {
+        world.observations.runs(of: id).last?.ended.map { world.now - $0 > .seconds(30) } ?? false
     }
 
     private func check(
@@ -110,6 +127,9 @@ struct FinalChecker {
         let recorded = record.flatMap { ToldOutcome($0) }
         if let stored, let recorded, stored.contradicts(recorded) {
             return Violation(.registryDiffers, "\(id) is \(recorded), and in the registry \(stored)", at: now)
+        }
+        if record != nil, recorded != nil, stored == nil, world.redis != nil, hasEndedLongAgo(id) {
+            return Violation(.notArchived, "\(id) has ended, and the registry does not know", at: now)
         }
         guard let outcome = recorded ?? stored else {
             guard known.acceptedAt != nil else { return nil }

@@ -8,6 +8,7 @@ import TaskLedger
 /// - One node commits in a term.
 /// - A task is accepted once and ends once; no token is granted twice, and tokens name the term in which they are granted.
 /// - A failure, a retry and an interruption are of the attempt that has the lease.
+/// - A task that is to be cancelled is not leased again.
 ///
 /// Entries are compared without their times, which each node has on its own clock.
 struct LedgerHistory {
@@ -22,6 +23,7 @@ struct LedgerHistory {
         var leases: [Token] = []
         var end: (token: Token?, kind: String)?
         var isForgotten = false
+        var isCancelRequested = false
     }
 
     let id: LedgerID
@@ -118,6 +120,9 @@ struct LedgerHistory {
             guard !isKnown || inherited.contains(id) else { return (.resurrected, "\(id) is accepted again") }
         case .leased(_, let lease):
             guard history.end == nil else { return (.tokenTwice, "\(id) is leased though it has ended") }
+            guard !history.isCancelRequested else {
+                return (.cancelIgnored, "\(id) is leased under \(lease.token) though it was to be cancelled")
+            }
             guard !history.leases.contains(lease.token) else {
                 return (.tokenTwice, "\(lease.token) of \(id) is granted twice")
             }
@@ -129,7 +134,8 @@ struct LedgerHistory {
             }
             history.lease = lease.token
             history.leases.append(lease.token)
-        case .started, .cancelRequested, .duplicateDiscarded:
+        case .cancelRequested: history.isCancelRequested = true
+        case .started, .duplicateDiscarded:
             break
         case .completed(_, let token, _, _, _): return end(&history, id, token, "completed")
         case .failed(_, let token, _, _, _):
@@ -153,7 +159,9 @@ struct LedgerHistory {
 
     private func end(_ history: inout History, _ id: TaskID, _ token: Token?, _ kind: String) -> (Property, String)? {
         // What was there when the history began anew may never have been committed.
-        if let before = history.end, before.kind != "earlier" { return (.twoOutcomes, "\(id) is recorded as \(kind), after \(before.kind)") }
+        if let before = history.end, before.kind != "earlier" {
+            return (.twoOutcomes, "\(id) is recorded as \(kind), after \(before.kind)")
+        }
         history.end = (token, kind)
         history.lease = nil
         return nil

@@ -9,6 +9,7 @@ import Views
 ///   deposed one could still start).
 /// - A task of at_most_once starts once.
 /// - A node starts nothing while it has been cut off from the majority of its voters for longer than the fence.
+/// - Nothing of a ledger starts in one term while a primary of an earlier one may still start it.
 /// - A task runs again only after its attempt has failed, or for a cause: the attempt was cut off, its node was in trouble, or
 ///   was taken for gone. Such duplicates are counted by cause.
 /// - In a node's own slots the best ready task starts first.
@@ -148,7 +149,9 @@ final class RunChecker: @unchecked Sendable {
     private func cause(_ run: Observations.Run, since: Instant) -> Cause? {
         if run.end == .cutOff { return .cutOff }
         if stage.wasInTrouble(run.node, since: since) { return .trouble }
-        if let life = lives[AttemptKey(task: run.task, token: run.token)], stage.removed.contains(life) { return .suspicion }
+        if let life = lives[AttemptKey(task: run.task, token: run.token)], stage.removed.contains(life) {
+            return .suspicion
+        }
         if let ledger = inspector.ledger(of: run.task) {
             if let harmed = stage.harmed[ledger], harmed > since - .seconds(10) { return .destroyed }
         }
@@ -158,6 +161,13 @@ final class RunChecker: @unchecked Sendable {
     }
 
     private func checkTime(_ run: Observations.Run, _ known: Submissions.Known) -> Violation? {
+        // Both times are of one clock, and are moved together: what is over before it may begin never begins.
+        if let expiry = known.task.spec.expiry, known.task.spec.delay > expiry {
+            return Violation(
+                .tooLate,
+                "\(run.task) starts; it expires after \(expiry) of the \(known.task.spec.delay) ms of its delay",
+                at: world.now)
+        }
         // A clock that is set changes the age of what a restarted node reads; that is as good as it gets.
         guard known.task.spec.delay > 0, !plan.faults.contains(where: { $0.kind == .clockJump }) else { return nil }
         let waited = world.now - known.sentAt
@@ -173,6 +183,26 @@ final class RunChecker: @unchecked Sendable {
         guard let problem = contacts.problem(of: run.node) else { return nil }
         return Violation(
             .startedWhileCutOff, "node \(run.node) starts \(run.task) under \(run.token): \(problem)", at: world.now)
+    }
+
+    /// From outside: whether somebody may still start what this one has begun.
+    func checkRest(of index: Int) -> Violation? {
+        let run = world.observations.runs[index]
+        guard plan.checksFence else { return nil }
+        // The clock of one that stands still may be behind; what it does when it goes on is looked at then.
+        for other in world.nodes where other.index != run.node && other.isUp && !other.isPaused {
+            let found = other.look { core in
+                core.mayStart ? core.served.first { $0.copy.state[run.task] != nil } : nil
+            }
+            guard let (ledger, term) = (found ?? nil).map({ ($0.copy.id, $0.term) }), term < run.token.term else {
+                continue
+            }
+            return Violation(
+                .startedTooSoon,
+                "node \(run.node) starts \(run.task) under \(run.token); node \(other.index) serves \(ledger) in term "
+                    + "\(term), and may start it as well", at: world.now)
+        }
+        return nil
     }
 
     // MARK: Looks from outside

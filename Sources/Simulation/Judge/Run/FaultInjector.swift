@@ -170,7 +170,8 @@ final class FaultInjector: @unchecked Sendable {
         else { return false }
         return !world.nodes.contains { other in
             other.index != node && other.isUp && !other.isPaused && other.look { $0.view != nil } == true
-                && !world.network.isCut(from: node, to: other.index) && !world.network.isCut(from: other.index, to: node)
+                && !world.network.isCut(from: node, to: other.index)
+                && !world.network.isCut(from: other.index, to: node)
         }
     }
 

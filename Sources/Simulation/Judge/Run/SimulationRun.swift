@@ -114,6 +114,7 @@ package final class SimulationRun: @unchecked Sendable {
         runs.began(index)
         after { [self] in
             found(runs.checkPermission(of: index))
+            found(runs.checkRest(of: index))
             injector.happened(.began, at: run.node)
             meet(run)
             if runs.drawsPriorityCheck() { found(runs.checkPriority(of: index)) }
@@ -180,6 +181,10 @@ package final class SimulationRun: @unchecked Sendable {
         faultsAt = world.now
         injector.begin()
         clients?.begin()
+        // Now, since the end of a process ends its calls as well.
+        every(.seconds(5)) { [self] in
+            if let call = clients?.forgotten.first { found(Violation(.neverAnswered, call, at: world.now)) }
+        }
         gaps.begin(at: world.now)
         go(until: { false }, atMost: .milliseconds(Int64(plan.faultTime)))
     }

@@ -16,8 +16,11 @@ package enum Property: String, CaseIterable, Sendable {
     case onceTwice = "once-twice"
     case lateStart = "late-start"
     case startedWhileCutOff = "started-while-cut-off"
+    case startedTooSoon = "started-too-soon"
     case causelessDuplicate = "causeless-duplicate"
     case tooEarly = "too-early"
+    case tooLate = "too-late"
+    case cancelIgnored = "cancel-ignored"
     case inversion
     case endlessPoison = "endless-poison"
     // Views and ledgers
@@ -27,6 +30,7 @@ package enum Property: String, CaseIterable, Sendable {
     case lemma
     case staleFailure = "stale-failure"
     case registryDiffers = "registry-differs"
+    case notArchived = "not-archived"
     // The node
     case stoppedItself = "stopped-itself"
     case refusedToStart = "refused-to-start"
@@ -54,8 +58,11 @@ package enum Property: String, CaseIterable, Sendable {
         case .onceTwice: "a task that may start once has started twice"
         case .lateStart: "an attempt starts after a later one"
         case .startedWhileCutOff: "a node starts a task though it has not heard of a majority for longer than the fence"
+        case .startedTooSoon: "a task starts while an earlier primary of its ledger may still start it"
         case .causelessDuplicate: "a task runs again, and nothing has happened to the node that had it"
         case .tooEarly: "a task starts before its time"
+        case .tooLate: "a task starts after its time"
+        case .cancelIgnored: "a task is given out again though it was to be cancelled"
         case .inversion: "a task starts before a better one that was ready at the same node"
         case .endlessPoison: "a task takes more nodes down than it may"
         case .twoContents: "a view has two contents"
@@ -64,6 +71,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .lemma: "a listed replica lacks what is committed"
         case .staleFailure: "an attempt that is not the current one decides about a task"
         case .registryDiffers: "the registry has another outcome than the ledger"
+        case .notArchived: "long after all is healed an outcome is not in the registry"
         case .stoppedItself: "a node has ended though nothing was wrong"
         case .refusedToStart: "a node refuses to start though nothing was wrong with its disk"
         case .unbounded: "something has grown beyond its limit"
