@@ -84,12 +84,14 @@ package final class World: @unchecked Sendable {
 
     // MARK: Nodes
 
-    /// A node that is down, with an empty disk; `start()` brings it up. Everybody's seeds are the first three nodes.
+    /// A node that is down, with an empty disk; `start()` brings it up.
+    ///
+    /// - Parameter others: the nodes that it looks for; nil: the first three, of which the first founds the cluster if there is
+    ///   no registry.
     @discardableResult
-    package func addNode() -> SimulatedNode {
+    package func addNode(seeds others: [Int]? = nil) -> SimulatedNode {
         let index = nodes.count
-        // The first of the seeds founds the cluster if there is no registry.
-        let seeds = (0..<min(3, max(1, settings.nodes))).map { VirtualNetwork.gossipAddress($0) }
+        let seeds = (others ?? Array(0..<min(3, max(1, settings.nodes)))).map { VirtualNetwork.gossipAddress($0) }
         let node = SimulatedNode(index: index, world: self, seeds: seeds, seed: random.next())
         nodes.append(node)
         return node

@@ -21,6 +21,8 @@ package final class VirtualClock: @unchecked Sendable {
     package private(set) var drift: Int64
     /// When the machine fell asleep; nil while it is awake.
     private var asleepSince: Instant?
+    /// Since it was switched on.
+    private var slept = Duration.zero
 
     init(timeline: Timeline, greatestDrift: Double, seed: UInt64) {
         self.timeline = timeline
@@ -36,6 +38,9 @@ package final class VirtualClock: @unchecked Sendable {
         let elapsed = (asleepSince ?? timeline.now).nanoseconds - base
         return Instant(nanoseconds: local + elapsed + scaled(elapsed))
     }
+
+    /// CLOCK_BOOTTIME: goes on while the machine sleeps.
+    package var boottime: Instant { now + slept + (asleepSince.map { timeline.now - $0 } ?? .zero) }
 
     /// CLOCK_REALTIME.
     package var microsecondsSince1970: UInt64 {
@@ -71,6 +76,7 @@ package final class VirtualClock: @unchecked Sendable {
     /// The machine was off: its monotonic clock begins anew.
     func reboot() {
         asleepSince = nil
+        slept = .zero
         base = timeline.now.nanoseconds
         local = Int64.random(in: 1...1_000_000_000_000_000, using: &random)
     }
@@ -84,6 +90,7 @@ package final class VirtualClock: @unchecked Sendable {
         asleepSince = nil
         base = timeline.now.nanoseconds
         local = now.nanoseconds
+        slept += timeline.now - since
         return timeline.now - since
     }
 }

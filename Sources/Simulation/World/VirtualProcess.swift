@@ -94,6 +94,7 @@ final class VirtualProcess: Scheduler, @unchecked Sendable {
     /// For handlers, and for calls of clients.
     var poolExecutor: any TaskExecutor { pool }
     var now: Instant { life == .dying ? clock.now + Self.afterlife : clock.now }
+    var boottime: Instant { life == .dying ? clock.boottime + Self.afterlife : clock.boottime }
     var microsecondsSince1970: UInt64 { clock.microsecondsSince1970 }
 
     func execute(_ job: @escaping @Sendable () -> Void) { enqueue(.action(job)) }

@@ -119,6 +119,8 @@ struct LedgerHistory {
         case .accepted:
             guard !isKnown || inherited.contains(id) else { return (.resurrected, "\(id) is accepted again") }
         case .leased(_, let lease):
+            // An end that was there when the history began anew may never have been committed.
+            if history.end?.kind == "earlier" { history.end = nil }
             guard history.end == nil else { return (.tokenTwice, "\(id) is leased though it has ended") }
             guard !history.isCancelRequested else {
                 return (.cancelIgnored, "\(id) is leased under \(lease.token) though it was to be cancelled")
@@ -139,12 +141,12 @@ struct LedgerHistory {
             break
         case .completed(_, let token, _, _, _): return end(&history, id, token, "completed")
         case .failed(_, let token, _, _, _):
-            guard history.lease == token || history.end != nil else {
+            guard history.lease == token || history.end != nil || isUnsure(id, history) else {
                 return (.staleFailure, "\(id) is failed by \(token), and \(Self.text(history.lease)) has the lease")
             }
             return end(&history, id, token, "failed")
         case .rescheduled(_, let token, _, _), .interrupted(_, let token, _):
-            guard history.lease == token, history.end == nil else {
+            guard history.lease == token && history.end == nil || isUnsure(id, history) else {
                 return (
                     .staleFailure, "\(id): \(entry.event) names \(token), and \(Self.text(history.lease)) has the lease"
                 )
@@ -168,6 +170,11 @@ struct LedgerHistory {
     }
 
     private static func text(_ token: Token?) -> String { token.map { "\($0)" } ?? "nobody" }
+
+    /// Its lease was there when the history began anew, and may be another one.
+    private func isUnsure(_ id: TaskID, _ history: History) -> Bool {
+        inherited.contains(id) && history.leases.isEmpty
+    }
 
     // MARK: Comparing
 

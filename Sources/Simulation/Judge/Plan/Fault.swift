@@ -116,6 +116,13 @@ package enum FaultKind: String, CaseIterable, Sendable {
         }
     }
 
+    var harmsDisks: Bool {
+        switch self {
+        case .powerLoss, .blackout, .tornTail, .diskLoss, .bitFlip: true
+        default: false
+        }
+    }
+
     var needsRedis: Bool {
         switch self {
         case .redisDown, .redisEmpty, .redisSlow, .redisFlush, .redisCut: true

@@ -28,6 +28,10 @@ final class FaultInjector: @unchecked Sendable {
     private var isRedisEmptied = false
     /// Everything is looked at before a process ends.
     var beforeCrash: () -> Void = {}
+    /// Who can reach whom is about to change.
+    var beforeChange: () -> Void = {} {
+        didSet { weather.beforeChange = beforeChange }
+    }
 
     init(_ plan: SimulationPlan, stage: Stage, chronicle: Chronicle) {
         self.plan = plan
@@ -92,6 +96,8 @@ final class FaultInjector: @unchecked Sendable {
     private func strike(_ fault: Fault, _ victim: Int) {
         let node = world.nodes[victim]
         let length = Duration.milliseconds(Int64(fault.length))
+        // What is true now decides how far a fault may go.
+        if fault.kind.harmsDisks { beforeCrash() }
         struck[fault.kind, default: 0] += 1
         chronicle.note(world.now, "fault \(fault.description)" + (fault.trigger == .none ? "" : " (node \(victim))"))
         switch fault.kind {
@@ -225,7 +231,9 @@ final class FaultInjector: @unchecked Sendable {
     }
 
     private func join() {
-        let node = world.addNode()
+        // Who has left for good is of no use to it.
+        let others = world.nodes.map(\.index).filter { !stage.machines[$0].isAway }.prefix(3)
+        let node = world.addNode(seeds: Array(others))
         grow()
         start(node.index)
     }

@@ -52,6 +52,7 @@ struct NetworkWeather {
     private var nodes: Int
     private var effects: [(number: Int, effect: Effect)] = []
     private var last = 0
+    var beforeChange: () -> Void = {}
 
     init(_ network: VirtualNetwork, base: PathSettings, nodes: Int) {
         self.network = network
@@ -87,6 +88,7 @@ struct NetworkWeather {
     mutating func clear() { effects = [] }
 
     private func apply() {
+        beforeChange()
         for from in 0..<nodes {
             for to in 0..<nodes where from != to {
                 if effects.contains(where: { $0.effect.isCut(from, to) }) {

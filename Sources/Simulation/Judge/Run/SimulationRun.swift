@@ -82,6 +82,7 @@ package final class SimulationRun: @unchecked Sendable {
             plan, world: world, submissions: submissions, chronicle: chronicle, report: { [self] in take($0) })
         self.clients = clients
         injector.beforeCrash = { [self] in found(inspector.inspect()) }
+        injector.beforeChange = { [contacts] in contacts.look() }
         answers.isRegistryEmptied = { [injector] in
             injector.struck[.redisFlush] != nil || injector.struck[.redisEmpty] != nil
         }

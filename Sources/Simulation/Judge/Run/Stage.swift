@@ -88,6 +88,10 @@ final class Stage: @unchecked Sendable {
                 guard let before = old.ledger(ledger.id), before.term != ledger.term else { continue }
                 takeovers += 1
                 if !isGood(ledger.primary, of: ledger.id) { excuse(ledger.id) }
+                // A view that a minority has forced may follow an older one, and bring back copies that this one had released:
+                // what was committed without them is offered to them later, and adopted.
+                let isForced = view.number - old.number >= Limits.forcedJump
+                if isForced, !ledger.replicas.allSatisfy(before.replicas.contains) { excuse(ledger.id) }
             }
         }
         self.view = view
@@ -120,13 +124,10 @@ final class Stage: @unchecked Sendable {
         guard let view else { return false }
         let name = world.nodes[node].name
         guard view.voters.contains(where: { $0.name == name }) else { return true }
-        let others = view.voters.filter { hasVote($0) && $0.name != name }
-        if others.count >= view.majority { return true }
+        if view.voters.count(where: { hasVote($0) && $0.name != name }) >= view.majority { return true }
         // Of two either goes on alone if it sees the other end. One that comes back later to a wiped disk cannot know what was
         // decided with the old one: that takes an operator.
-        guard view.voters.count == 2, let other = others.first.flatMap({ names[$0.name] }) else { return false }
-        return world.nodes[node].isUp && world.nodes[other].isUp && !wasInTrouble(node, since: world.now)
-            && !wasInTrouble(other, since: world.now)
+        return false
     }
 
     private func hasVote(_ voter: StoreHolder) -> Bool {
