@@ -118,6 +118,14 @@ package struct StoredNode: Sendable {
             logger.warning("the journal is new: what this node held has to come from its peers")
         }
         if let cut = recovered.cut { logger.notice("an unfinished write was cut", metadata: ["journal": "\(cut)"]) }
+        if !stored.copies.isEmpty {
+            logger.info(
+                "ledgers read from the journal",
+                metadata: [
+                    "records": "\(recovered.records)",
+                    "ledgers": "\(stored.copies.map { "\($0.id) to \($0.last), \($0.state.tasks.count) tasks" })",
+                ])
+        }
         // First the record, then the identity that vouches for it.
         try volume.replaceNow(Self.viewFile, with: record.fileBytes())
         try volume.replaceNow(Self.identityFile, with: identity.fileBytes())

@@ -20,6 +20,12 @@ extension ViewKeeper {
                 "view": "\(view.number)", "members": "\(view.members.map(\.id.name))",
                 "voters": "\(view.voters.map(\.name))",
             ])
+        node.logger.debug(
+            "ledgers",
+            metadata: [
+                "view": "\(view.number)",
+                "ledgers": "\(view.ledgers.map { "\($0.id)/\($0.term) \($0.primary.name) \($0.backups.map(\.name))" })",
+            ])
         if previous?.cluster != view.cluster { joined(view.cluster) }
         let wasListed = previous?.member(node.identity) != nil
         node.colleagues.replicas.onLoop { $0.install(view) }

@@ -141,7 +141,15 @@ extension ViewKeeper {
         let wanted =
             isForced
             ? ViewPlanner.positionsWantedToForce(view, observed) : ViewPlanner.positionsWanted(view, observed)
-        guard hasPositions(of: wanted, patience: isConfirmed ? Limits.rollCall : Limits.coldRollCall) else { return }
+        guard hasPositions(of: wanted, patience: isConfirmed ? Limits.rollCall : Limits.coldRollCall) else {
+            // A wish from before, when fewer were here, must not be carried out meanwhile: it would pass over the one that has
+            // most.
+            if planned != nil {
+                planned = nil
+                handle(.desired(nil))
+            }
+            return
+        }
         planned = state
         handle(
             .desired(

@@ -12,6 +12,8 @@ struct FinalChecker {
     let answers: AnswerChecker
     let clients: Clients
     let isRegistryEmptied: Bool
+    /// Faults may destroy what cannot be made up for.
+    let isBeyond: Bool
 
     /// Why the nodes are not in one complete view; nil: they are.
     var disagreement: String? {
@@ -86,6 +88,8 @@ struct FinalChecker {
     func violation() -> Violation? {
         let now = world.now
         if let call = clients.forgotten.first { return Violation(.neverAnswered, call, at: now) }
+        // Every disk that knew of the cluster was destroyed: nothing is left to go on with.
+        if isBeyond, world.nodes.allSatisfy({ $0.look { $0.view } ?? nil == nil }) { return nil }
         if let problem = disagreement { return Violation(.disagreement, problem, at: now) }
         if let problem = openTasks { return Violation(.notDrained, problem, at: now) }
         var records: [TaskID: TaskRecord] = [:]

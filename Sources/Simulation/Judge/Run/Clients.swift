@@ -40,6 +40,13 @@ final class Clients: @unchecked Sendable {
         case accepted([AcceptedTask], by: Int)
         case task(TaskID, TaskLookup, by: Int, asked: Instant)
         case cancel(TaskID, CancelOutcome, by: Int, asked: Instant)
+
+        var isDenial: Bool {
+            switch self {
+            case .task(_, .unknown, _, _), .task(_, .expired, _, _), .cancel(_, .unknown, _, _): true
+            default: false
+            }
+        }
     }
 
     init(

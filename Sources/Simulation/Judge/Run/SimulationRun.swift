@@ -96,6 +96,8 @@ package final class SimulationRun: @unchecked Sendable {
     }
 
     private func take(_ answer: Clients.Answer) {
+        // What it denies may have been destroyed, or handed over, since anybody looked.
+        if answer.isDenial { found(inspector.inspect()) }
         found(answers.judge(answer))
         guard case .accepted(let tasks, let node) = answer else { return }
         gaps.accepted(at: world.now)
@@ -235,7 +237,7 @@ package final class SimulationRun: @unchecked Sendable {
         return FinalChecker(
             world: world, stage: stage, inspector: inspector, submissions: submissions, answers: answers,
             clients: clients,
-            isRegistryEmptied: answers.isRegistryEmptied())
+            isRegistryEmptied: answers.isRegistryEmptied(), isBeyond: plan.isBeyond)
     }
 
     /// Until the condition holds, or something is wrong.
