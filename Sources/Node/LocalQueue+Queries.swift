@@ -92,6 +92,8 @@ extension LocalQueue {
         guard let record = owner.task(id) else {
             return reply(.unknown(viewNumber: servesItsView ? view?.number ?? 0 : 0))
         }
+        // Whoever was stopped or cut off may have been replaced, and others may have told a later state.
+        guard mayVouch else { return reply(.unsettled) }
         let isEnding = !owner.isTellable(record)
         guard isEnding || !record.status.isFinal && limit > .zero else { return reply(.found(record)) }
         wait(for: id, atMost: isEnding ? max(limit, Limits.commitPatience) : limit) { latest in

@@ -13,6 +13,9 @@ extension LocalQueue {
     private var hasPermit: Bool { node.colleagues.fence.onLoop { $0.isValid } }
     private var isConfirmed: Bool { node.colleagues.views.onLoop { $0.isConfirmed } }
 
+    /// Whether what it knows of its tasks is the newest: it has not been replaced.
+    var mayVouch: Bool { isConfirmed && hasPermit }
+
     /// Why this node takes no submissions; nil: it does.
     var unreadiness: String? {
         if isDraining { return "\(node.name) is draining: it takes no new work, the other nodes do" }
@@ -27,7 +30,7 @@ extension LocalQueue {
         guard let voters else {
             return "\(node.name) is not a member of a cluster yet: it looks for one at its seeds and in the registry"
         }
-        if isConfirmed, hasPermit { return nil }
+        if mayVouch { return nil }
         if voters.there.count < voters.needed { return waiting(for: voters) }
         return isConfirmed
             ? "\(node.name) was paused, or a majority of the voters has not answered it for "

@@ -51,7 +51,7 @@ extension NodeService {
                 return TaskSnapshot(record, owner: name, at: node.now, timestamp: node.timestamp)
             case .success(.unknown(let number)):
                 if number != view?.number { problems[name] = "\(name) is changing its view" }
-            case .success(.unsettled): problems[name] = "the task's end is not safe at \(name) yet: ask again"
+            case .success(.unsettled): problems[name] = "\(name) has the task, and cannot say yet what has become of it"
             case .failure(let error): problems[name] = "\(name) does not answer (\(error))"
             }
             return nil

@@ -8,7 +8,7 @@ public enum LookupReply: Hashable, Sendable {
     /// None of the ledgers that it serves has it. `viewNumber`: as of this view.
     case unknown(viewNumber: UInt64)
     /// It had the task when it was asked, and cannot tell what has become of it: its end is not committed yet, or the
-    /// ledger has gone to somebody else meanwhile.
+    /// ledger has gone to somebody else meanwhile, or may have.
     case unsettled
 }
 

@@ -187,9 +187,18 @@ final class FaultInjector: @unchecked Sendable {
             return
         }
         stopped[node] = 0
+        if world.nodes[node].disk.files.isEmpty { setClock(of: world.nodes[node]) }
         world.nodes[node].start()
         chronicle.note(world.now, "node \(node) starts")
         happened(.started, at: node)
+    }
+
+    /// Without its disk a node knows its last generation only by its clock: one that was set back would have it come back as an
+    /// earlier start of itself, which the others refuse until the time has passed.
+    private func setClock(of node: SimulatedNode) {
+        let wall = Int64(clamping: node.clock.microsecondsSince1970)
+        let right = VirtualClock.epoch + world.now.nanoseconds / 1000
+        if wall < right { node.clock.jumpWall(by: .microseconds(right - wall)) }
     }
 
     private func cutPower(_ victim: Int, _ fault: Fault) {
@@ -315,11 +324,6 @@ final class FaultInjector: @unchecked Sendable {
             let node = world.nodes[victim]
             node.loseDisk()
             stage.lostStore(of: victim, votes: true)
-            // Without its disk a node knows its last generation only by its clock: one that was set back would have it come back
-            // as an earlier start of itself, which the others refuse until the time has passed.
-            let wall = Int64(clamping: node.clock.microsecondsSince1970)
-            let right = VirtualClock.epoch + world.now.nanoseconds / 1000
-            if wall < right { node.clock.jumpWall(by: .microseconds(right - wall)) }
         }
     }
 

@@ -57,7 +57,7 @@ package final class SimulationRun: @unchecked Sendable {
         self.chronicle = chronicle
         world = World(settings)
         chronicle.clock = { [world] in world.now }
-        stage = Stage(world)
+        stage = Stage(world, isBeyond: plan.isBeyond)
         inspector = Inspector(stage, submissions, chronicle)
         contacts = Contacts(stage, isOn: plan.checksFence)
         runs = RunChecker(plan, stage, inspector, submissions, contacts)

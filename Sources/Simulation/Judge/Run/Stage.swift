@@ -44,6 +44,7 @@ final class Stage: @unchecked Sendable {
     /// Lives that a view has removed.
     private(set) var removed: Set<NodeID> = []
     private(set) var viewCount = 0
+    private var givenUp: Set<ClusterID> = []
     private(set) var takeovers = 0
     /// Ledgers of which every listed copy was destroyed, and when: what was acknowledged before may be gone.
     private(set) var excused: [LedgerID: Instant] = [:]
@@ -51,8 +52,12 @@ final class Stage: @unchecked Sendable {
     private(set) var harmed: [LedgerID: Instant] = [:]
     private var names: [NodeName: Int] = [:]
 
-    init(_ world: World) {
+    /// Faults may destroy what cannot be made up for.
+    private let isBeyond: Bool
+
+    init(_ world: World, isBeyond: Bool) {
         self.world = world
+        self.isBeyond = isBeyond
         adopt()
     }
 
@@ -70,6 +75,14 @@ final class Stage: @unchecked Sendable {
 
     /// - Returns: a violation if this number had another content.
     func saw(_ view: View, at node: Int) -> Violation? {
+        guard !givenUp.contains(view.cluster) else { return nil }
+        if let old = self.view, old.cluster != view.cluster, isBeyond {
+            // Every disk that knew of the old one was destroyed, or so it seemed to those that were left.
+            givenUp.insert(old.cluster)
+            for ledger in old.ledgers + view.ledgers { excuse(ledger.id) }
+            digests = [:]
+            self.view = nil
+        }
         if let known = digests[view.number] {
             guard known != view.digest else { return nil }
             return Violation(
@@ -202,6 +215,7 @@ final class Stage: @unchecked Sendable {
 
     func mayStop(_ node: Int) -> Bool {
         let machine = machines[node]
-        return machine.diskTroubles > 0 || machine.lastDiskTrouble.map { $0 + .seconds(10) > world.now } ?? false
+        // A process that was stopped meanwhile hears of it when it goes on.
+        return machine.diskTroubles > 0 || machine.lastDiskTrouble.map { $0 + .seconds(40) > world.now } ?? false
     }
 }
