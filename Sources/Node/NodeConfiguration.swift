@@ -18,6 +18,8 @@ public struct NodeConfiguration: Sendable {
     public var workDirectory: String
     /// Resolved gossip addresses to begin with.
     public var seeds: [Address]
+    /// How many nodes they are: a name may stand for several addresses.
+    public var seedNodes: Int
     public var slots: Int
     public var maxQueued: Int
     /// How many nodes hold each task; of the node that founds the cluster.
@@ -38,7 +40,8 @@ public struct NodeConfiguration: Sendable {
 
     public init(
         name: NodeName, cluster: String, http: Address, peer: Address, gossip: Address, advertise: String,
-        dataDirectory: String, workDirectory: String, seeds: [Address], slots: Int, maxQueued: Int, copies: UInt8 = 2,
+        dataDirectory: String, workDirectory: String, seeds: [Address], seedNodes: Int? = nil, slots: Int,
+        maxQueued: Int, copies: UInt8 = 2,
         sync: SyncPolicy = .always, onSplit: SplitPolicy = .survive
     ) {
         self.name = name
@@ -50,6 +53,7 @@ public struct NodeConfiguration: Sendable {
         self.dataDirectory = dataDirectory
         self.workDirectory = workDirectory
         self.seeds = seeds
+        self.seedNodes = seedNodes ?? seeds.count
         self.slots = slots
         self.maxQueued = maxQueued
         self.copies = copies

@@ -123,9 +123,9 @@ actor ResultArchive {
     // MARK: Founding
 
     /// A node without a view founds a cluster if the registry lets it, or, without a registry, if it is the first of its
-    /// seeds (or has none), hears from most of the others, and has heard of no cluster for a while.
+    /// seeds (or has none), as many are there as most of the seeds, and it has heard of no cluster for a while.
     ///
-    /// Most of the seeds, since a first seed that comes back with an empty disk to a network that is cut must not take the
+    /// As many, since a first seed that comes back with an empty disk to a network that is cut must not take the
     /// silence for a beginning.
     private func foundIfNeeded() {
         guard cluster == nil, node.colleagues.views.onLoop({ $0.view == nil }), !knowsCluster else { return }
@@ -136,13 +136,13 @@ actor ResultArchive {
             }
         } else {
             let seeds = node.configuration.seeds
-            guard seeds.count > 1 else {
+            guard node.configuration.seedNodes > 1 else {
                 if seeds.isEmpty || seeds.first == node.profile.gossip { found() }
                 return
             }
-            let there = node.colleagues.membership.onLoop { $0.members }.filter(\.state.isLiving).map(\.profile.gossip)
+            let living = node.colleagues.membership.onLoop { $0.members }.count(where: \.state.isLiving)
             if seeds.first == node.profile.gossip, node.now - began > Limits.foundingPatience,
-                seeds.count(where: there.contains) > seeds.count / 2
+                living > node.configuration.seedNodes / 2
             {
                 found()
             }

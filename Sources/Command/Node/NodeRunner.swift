@@ -37,8 +37,8 @@ struct NodeRunner {
         NodeConfiguration(
             name: settings.name, cluster: settings.cluster, http: settings.http, peer: settings.peer,
             gossip: settings.gossip, advertise: settings.advertise, dataDirectory: settings.data,
-            workDirectory: settings.work, seeds: resolve(settings.seeds, logger: logger), slots: settings.slots,
-            maxQueued: settings.maxQueued, copies: UInt8(settings.copies), sync: settings.sync,
-            onSplit: settings.onSplit)
+            workDirectory: settings.work, seeds: resolve(settings.seeds, logger: logger),
+            seedNodes: settings.seeds.count, slots: settings.slots, maxQueued: settings.maxQueued,
+            copies: UInt8(settings.copies), sync: settings.sync, onSplit: settings.onSplit)
     }
 }
