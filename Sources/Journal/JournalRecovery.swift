@@ -164,7 +164,7 @@ extension Journal {
         }
         if let last = content.last {
             // What no group calls durable may be in the kernel's memory only, left by a process whose sync has failed.
-            let known = check.lastNamed.flatMap { $0.segment == last.number ? $0.offset : nil } ?? SegmentHeader.bytes
+            let known = check.lastNamed.flatMap { $0.segment == last.number ? $0.offset : nil } ?? 0
             let file = SegmentName.of(last.number)
             if known < last.bytes { operations.append(.rewrite(file, from: known)) }
             operations.append(.sync(file))
@@ -172,7 +172,7 @@ extension Journal {
         if let first = check.empty.first, first.number == useless.first, case .success = first.header {
             prepared = first.number
             useless.removeFirst()
-            operations.append(.sync(first.file))
+            operations += [.rewrite(first.file, from: 0), .sync(first.file)]
         }
         if !check.segments.isEmpty { operations.append(.syncFolder) }
         operations += check.superseded.map { .remove($0.file) }
