@@ -87,8 +87,13 @@ extension ProcessTests {
                 let rest = [cluster.nodes[1], node]
                 try await cluster.awaitHealthy(rest)
                 var missing: [String] = []
+                let deadline = ContinuousClock.now + .seconds(10)
                 for id in ids {
-                    let answer = try await node.send(.GET, "/api/tasks/\(id)")
+                    var answer = try await node.send(.GET, "/api/tasks/\(id)")
+                    // Until the takeover is known everywhere it says so, and is asked again.
+                    while answer.status == 503, ContinuousClock.now < deadline {
+                        answer = try await node.send(.GET, "/api/tasks/\(id)")
+                    }
                     if answer.status != 200 { missing.append("\(id): \(answer.problem)") }
                 }
                 #expect(missing.isEmpty, "\(missing.count) of \(ids.count): \(missing.prefix(2))")
