@@ -59,8 +59,8 @@ public struct JournalCut: Hashable, Sendable, CustomStringConvertible {
 
 extension Journal {
     /// Reads the journal of `volume` before the loop runs, and makes it ready to go on: cuts a torn tail, removes what
-    /// a snapshot has superseded, writes the newest groups once more and syncs, so that all it told is durable. Blocks. Every byte is read twice, first to
-    /// judge and then to tell; at most one segment is in memory.
+    /// a snapshot has superseded, writes the newest groups once more and syncs, so that all it told is durable. Blocks.
+    /// Every byte is read twice, first to judge and then to tell; at most one segment is in memory.
     /// - Parameters:
     ///   - identity: whose journal it has to be; an empty folder becomes its.
     ///   - item: called for each, in order. What was told is void if this throws.

@@ -172,7 +172,9 @@ actor ResultArchive {
                 node.logger.warning(
                     "the registry names a cluster that nobody answers for",
                     metadata: [
-                        "cluster": "\(other)", "advice": "start its members, or remove its keys from the registry",
+                        "cluster": "\(other)",
+                        "advice":
+                            "start its members; or remove its keys from the registry, and start this node again",
                     ])
             }
         case .failure(let error): failed("claim", error)
