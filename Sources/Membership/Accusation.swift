@@ -10,11 +10,14 @@ extension Membership {
     var ownRumor: Rumor { Rumor(own, toldBy: own.id.name) }
 
     mutating func hearOfMyself(
-        _ rumor: Rumor, from teller: Teller, corrections: inout [Rumor], into effects: inout [Effect]
+        _ rumor: Rumor, from teller: Teller, corrections: inout [Rumor], at now: Instant,
+        into effects: inout [Effect]
     ) {
         guard rumor.subject == own.id else {
             if rumor.subject.generation > own.id.generation {
-                noticeRival(rumor.subject, into: &effects)
+                if rumor.state.isLiving || !outlive(rumor.subject, into: &effects) {
+                    noticeRival(rumor.subject, isItself: false, at: now, into: &effects)
+                }
             } else if rumor.state.isLiving {
                 corrections.append(ownRumor)
             }
@@ -57,10 +60,25 @@ extension Membership {
             ? own.viewNumber > teller.viewNumber : own.id.name < teller.id.name
     }
 
-    mutating func noticeRival(_ id: NodeID, into effects: inout [Effect]) {
-        guard id.generation > max(own.id.generation, rival ?? own.id.generation) else { return }
-        rival = id.generation
+    /// A later generation of this node's name is about. What others say of it may be what is left of one that has ended,
+    /// if this node's clock was set back since and its disk is new: they will notice soon, and then this one takes its
+    /// place. If they do not, or it speaks for itself, another process has the name.
+    mutating func noticeRival(_ id: NodeID, isItself: Bool, at now: Instant, into effects: inout [Effect]) {
+        guard id.generation > own.id.generation, id.generation >= rival?.generation ?? own.id.generation else { return }
+        if rival?.generation != id.generation { rival = Rival(generation: id.generation, since: now) }
+        guard let known = rival, !known.isTold, isItself || now - known.since >= settings.rivalPatience else { return }
+        rival?.isTold = true
         effects.append(.nameTaken(id))
+    }
+
+    /// That later generation is over.
+    /// - Returns: whether there can be one above it.
+    private mutating func outlive(_ id: NodeID, into effects: inout [Effect]) -> Bool {
+        guard id.generation.rawValue < .max else { return false }
+        guard phase == .active, !isCondemned else { return true }
+        isCondemned = true
+        effects.append(.outlived(id))
+        return true
     }
 
     mutating func changeProfile(to profile: MemberProfile) {

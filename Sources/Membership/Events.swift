@@ -39,7 +39,10 @@ extension Membership {
         case pushPull(NodeID)
         /// `by` holds this node's generation for dead or left, which is final: return under a new one. Told once.
         case declaredDead(by: NodeID)
-        /// A newer generation of this node's name is about: another process has the name. Told once for each.
+        /// A later generation of this node's name is over: return under one above it. Told once.
+        case outlived(NodeID)
+        /// A later generation of this node's name is about, and does not end: another process has the name. Told once for
+        /// each.
         case nameTaken(NodeID)
         /// The farewell was spread; nothing is sent any more.
         case left

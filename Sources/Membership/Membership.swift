@@ -89,8 +89,15 @@ public struct Membership: Sendable {
     var nextRepeat = Instant.distantFuture
     /// The owner has been told that this generation is over.
     var isCondemned = false
-    /// The highest other generation of this node's name that the owner has been told of.
-    var rival: Generation?
+    /// The highest other generation of this node's name that was heard of, above its own.
+    var rival: Rival?
+
+    struct Rival: Sendable {
+        let generation: Generation
+        let since: Instant
+        /// The owner has been told.
+        var isTold = false
+    }
     /// When the next `.tick` is due. One in the past (before the first event always) is due at once.
     public private(set) var nextDeadline = Instant.zero
     /// Members turned away since there were `Limits.members`.

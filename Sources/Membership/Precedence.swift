@@ -15,7 +15,7 @@ extension Membership {
     ) {
         let id = rumor.subject
         guard id.name != own.id.name else {
-            return hearOfMyself(rumor, from: teller, corrections: &corrections, into: &effects)
+            return hearOfMyself(rumor, from: teller, corrections: &corrections, at: now, into: &effects)
         }
         guard let known = table[id.name] else { return admit(rumor, at: now, into: &effects) }
         if id.generation < known.id.generation {

@@ -7,7 +7,7 @@ extension Membership {
     ) {
         guard phase != .gone else { return }
         let sender = message.sender
-        guard sender.name != own.id.name else { return noticeRival(sender, into: &effects) }
+        guard sender.name != own.id.name else { return noticeRival(sender, isItself: true, at: now, into: &effects) }
         var index = table.index(of: sender.name)
         if let index, isOver(sender, index) {
             return answerFormer(message, known: table.rows[index], from: address, into: &effects)

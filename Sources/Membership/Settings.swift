@@ -32,6 +32,9 @@ extension Membership {
         public var pushPullInterval: Duration = .seconds(30)
         /// Between attempts to reach seeds and the dead, for ever. The first attempts come sooner: see `joinDelay`.
         public var rejoinInterval: Duration = .seconds(10)
+        /// How long others may hold a later generation of this node's name for alive before it counts as another process:
+        /// longer than any suspicion lasts.
+        public var rivalPatience: Duration = .seconds(30)
         /// How long the dead and the left are remembered (and shown).
         public var tombstoneLifetime: Duration = .seconds(86_400)
 

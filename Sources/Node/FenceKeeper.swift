@@ -29,6 +29,8 @@ actor FenceKeeper {
     private var wasValid = false
     private var period: (any ScheduledAction)?
     private var expiry: (any ScheduledAction)?
+    /// When it comes, by `clock`; nil: none is set.
+    private var expiryAt: Instant?
     private var isStopped = false
     private var isDraining = false
 
@@ -102,11 +104,17 @@ actor FenceKeeper {
     private func reconsider() {
         let end = permit.expiresAt
         gate.open(until: isDraining ? nil : end)
-        expiry?.cancel()
-        expiry = nil
         let isValid = isValid
-        if let end, isValid {
-            expiry = node.scheduler.schedule(after: max(end - clock, .zero)) { [self] in onLoop { $0.reconsider() } }
+        // One that comes too early only looks and is set again: cheaper than to set it anew with every answer.
+        if let end, isValid, expiryAt.map({ end < $0 }) ?? true {
+            expiry?.cancel()
+            expiryAt = end
+            expiry = node.scheduler.schedule(after: max(end - clock, .zero)) { [self] in
+                onLoop {
+                    $0.expiryAt = nil
+                    $0.reconsider()
+                }
+            }
         }
         guard isValid != wasValid else { return }
         wasValid = isValid

@@ -13,7 +13,7 @@ actor LedgerKeeper {
     nonisolated let node: NodeContext
     nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
 
-    private let journal: Journal
+    let journal: Journal
     private let isNew: Bool
     private var upkeep: (any ScheduledAction)?
     private var isClosed = false

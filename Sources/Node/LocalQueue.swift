@@ -24,8 +24,12 @@ actor LocalQueue {
     private var isStopped = false
     private var isTurnDue = false
     private var alarm: (any ScheduledAction)?
+    /// When it comes; nil: none is set.
+    private var alarmAt: Instant?
     private var upkeep: (any ScheduledAction)?
-    private var upkeepCount = 0
+    /// Nothing was under way when the upkeep was last set, so that it comes later.
+    private var isUpkeepSlow = false
+    private var lastSweep: Instant
 
     /// What waits for a commit.
     var requests: [UInt64: (Bool) -> Void] = [:]
@@ -57,6 +61,7 @@ actor LocalQueue {
 
     init(_ node: NodeContext, seed: UInt64) {
         self.node = node
+        lastSweep = node.now
         owner = TaskOwner(
             me: node.identity,
             settings: TaskOwner.Settings(
@@ -109,6 +114,7 @@ actor LocalQueue {
         }
         setAlarm()
         node.colleagues.workers.onLoop { $0.turn() }
+        if isUpkeepSlow, !isAtRest { setUpkeep() }
     }
 
     /// Hands what is new to the journal. Before anybody else may write about the same ledgers.
@@ -152,12 +158,15 @@ actor LocalQueue {
         for request in unserved { parking.putBack(request) }
     }
 
+    /// One that comes too early only looks and is set again: cheaper than to set it anew with every turn.
     private func setAlarm() {
-        alarm?.cancel()
-        alarm = nil
         guard let at = owner.nextAlarm else { return }
+        if let alarmAt, alarmAt <= at { return }
+        alarm?.cancel()
+        alarmAt = at
         alarm = node.scheduler.schedule(after: max(at - node.now, .zero)) { [self] in
             onLoop {
+                $0.alarmAt = nil
                 $0.owner.wake(at: $0.node.now, timestamp: $0.node.timestamp)
                 $0.turn()
             }
@@ -179,11 +188,27 @@ actor LocalQueue {
             for (holder, attempts) in owner.doubts() { askHolds(attempts, of: holder) }
         }
         giveUpRequests()
-        upkeepCount += 1
-        if upkeepCount.isMultiple(of: 600) { owner.dropExpiredOutcomes(wallClock: node.timestamp) }
+        if node.now - lastSweep >= Limits.outcomeSweep {
+            lastSweep = node.now
+            owner.dropExpiredOutcomes(wallClock: node.timestamp)
+        }
         tellLoad()
         turn()
-        upkeep = node.scheduler.schedule(after: Limits.upkeepInterval) { [self] in onLoop { $0.lookAfter() } }
+        setUpkeep()
+    }
+
+    private func setUpkeep() {
+        upkeep?.cancel()
+        isUpkeepSlow = isAtRest
+        upkeep = node.scheduler.schedule(after: isUpkeepSlow ? Limits.restingUpkeep : Limits.upkeepInterval) { [self] in
+            onLoop { $0.lookAfter() }
+        }
+    }
+
+    /// Nothing is under way on this node: whatever changes that causes a turn.
+    private var isAtRest: Bool {
+        requests.isEmpty && effects.isEmpty && !isDraining && owner.isAtRest { node.isLinked($0) }
+            && !node.colleagues.workers.onLoop { $0.isBusy }
     }
 
     /// Members that may hold a copy, those with the fewest first; and those of whom that is not sure now.
@@ -553,4 +578,8 @@ actor LocalQueue {
 extension Limits {
     /// How often replicas, doubtful leases and the own load are looked after.
     static let upkeepInterval = Duration.milliseconds(100)
+    /// The same while nothing is under way.
+    static let restingUpkeep = Duration.milliseconds(500)
+    /// How often outcomes are looked for that were kept long enough.
+    static let outcomeSweep = Duration.seconds(60)
 }

@@ -16,7 +16,7 @@ actor MembershipActor {
     private var timer: (any ScheduledAction)?
     /// When it comes; nil: none is set.
     private var timerAt: Instant?
-    /// Rises whenever a member, or what it says of itself, has changed.
+    /// Rises whenever a member has changed: its state, its profile, what is proven of it, or whether it drains.
     private(set) var version: UInt64 = 0
     private var leaving: [CheckedContinuation<Void, Never>] = []
     private var isStopped = false
@@ -99,9 +99,11 @@ actor MembershipActor {
                 metadata: ["member": "\(record.id)", "was": "\(was.map { "\($0)" } ?? "unknown")"])
             node.colleagues.views.onLoop { $0.membershipChanged() }
         case .loadChanged(let id, let load, let viewNumber):
-            version += 1
             node.colleagues.workers.onLoop { $0.learn(load, of: id) }
-            if load.isDraining { node.colleagues.fence.onLoop { $0.stopped([id]) } }
+            if load.isDraining {
+                version += 1
+                node.colleagues.fence.onLoop { $0.stopped([id]) }
+            }
             if let profile = machine.member(id.name)?.profile {
                 node.colleagues.views.onLoop { $0.heard(viewNumber, from: id.name, address: profile.peer) }
             }
@@ -110,6 +112,10 @@ actor MembershipActor {
         case .declaredDead(let accuser):
             node.logger.warning("declared dead", metadata: ["by": "\(accuser)"])
             node.colleagues.views.onLoop { $0.returnUnderNewGeneration() }
+        case .outlived(let former):
+            node.logger.warning(
+                "the clock was set back: an earlier process of this name began later", metadata: ["earlier": "\(former)"])
+            node.colleagues.views.onLoop { $0.returnUnderNewGeneration(above: former.generation) }
         case .nameTaken(let other):
             node.logger.critical("another process has this node's name", metadata: ["other": "\(other)"])
             node.colleagues.node.stopBecause("another process runs as \(other), a later start of the same name")

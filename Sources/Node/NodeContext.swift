@@ -88,8 +88,9 @@ final class NodeContext: Sendable {
     func linkDown(_ id: NodeID) { shared.withLock { if $0.links[id.name] == id { $0.links[id.name] = nil } } }
 }
 
-/// The actors of a node.
-struct Colleagues: Sendable {
+/// The actors of a node. A class, since it is looked at with every call from one to another: a value of nine references is
+/// nine references to count.
+final class Colleagues: Sendable {
     let membership: MembershipActor
     let views: ViewKeeper
     let queue: LocalQueue
@@ -99,6 +100,21 @@ struct Colleagues: Sendable {
     let workers: WorkerPool
     let archive: ResultArchive
     let node: NodeCore
+
+    init(
+        membership: MembershipActor, views: ViewKeeper, queue: LocalQueue, replicas: Replicas, ledgers: LedgerKeeper,
+        fence: FenceKeeper, workers: WorkerPool, archive: ResultArchive, node: NodeCore
+    ) {
+        self.membership = membership
+        self.views = views
+        self.queue = queue
+        self.replicas = replicas
+        self.ledgers = ledgers
+        self.fence = fence
+        self.workers = workers
+        self.archive = archive
+        self.node = node
+    }
 }
 
 extension Actor {

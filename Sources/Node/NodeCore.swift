@@ -214,6 +214,9 @@ extension NodeCore {
     /// The copies that this node keeps as a backup, ascending.
     package var copies: [LedgerCopy] { context.colleagues.replicas.onLoop { $0.copies } }
 
+    /// Bytes that it holds and has not written yet.
+    package var unwrittenBytes: Int { context.colleagues.ledgers.onLoop { $0.journal.status.bufferedBytes } }
+
     package var membersKnown: [NodeID: Bool] {
         let members = context.colleagues.membership.onLoop { $0.members }
         return Dictionary(members.map { ($0.id, $0.state.isLiving) }, uniquingKeysWith: { _, last in last })

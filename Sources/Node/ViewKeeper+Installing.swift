@@ -51,10 +51,11 @@ extension ViewKeeper {
     /// This generation was removed, or called dead, which is final. What it owned belongs to others by now; it steps
     /// down from all, keeps its promises and its disk, and comes back as a new generation. Its running tasks go on:
     /// they report to the new primaries.
-    func returnUnderNewGeneration() {
+    func returnUnderNewGeneration(above former: Generation = Generation(0)) {
         guard !isReturning, !isStopped, !node.colleagues.queue.onLoop({ $0.isDraining }) else { return }
         isReturning = true
         var record = agreement.record
+        record.generation = max(record.generation, former)
         record.generation = record.nextGeneration(
             millisecondsSince1970: node.scheduler.microsecondsSince1970 / 1000)
         node.volume.replace(StoredNode.viewFile, with: record.fileBytes()) {

@@ -31,9 +31,27 @@ struct RollCall {
 
 /// What a wish was made of: if nothing of it has changed, the wish has not.
 struct Planned: Equatable {
-    var epoch: Int
-    var view: UInt64
-    var isConfirmed: Bool
+    /// What `observed` was made of, by the numbers of its versions: as long as these are the same it need not be made.
+    struct Basis: Equatable {
+        var epoch: Int
+        var view: UInt64
+        var isConfirmed: Bool
+        var isDraining: Bool
+        var members: UInt64
+        /// There is only more of it, until the next view.
+        var evidence: Int
+        var positions: Int
+        var tieMark: UInt64?
+        var isTieMarkLost: Bool
+        var givesUpTheAbsent: Bool
+
+        func isSameStanding(as other: Basis) -> Bool {
+            (epoch, view, isConfirmed, isDraining)
+                == (other.epoch, other.view, other.isConfirmed, other.isDraining)
+        }
+    }
+
+    var basis: Basis
     var observed: Observations
 }
 
@@ -132,12 +150,17 @@ extension ViewKeeper {
     /// too long.
     func reconsider() {
         guard !isStopped, let view = agreement.installed, agreement.isVoter else { return }
+        let basis = basis(view)
+        guard planned?.basis != basis else { return }
         let observed = observations(view)
-        let state = Planned(
-            epoch: epoch, view: view.number, isConfirmed: agreement.isConfirmed, observed: observed)
-        guard planned != state else { return }
+        if let planned, planned.observed == observed, planned.basis.isSameStanding(as: basis) {
+            self.planned?.basis = basis
+            return
+        }
+        // Who leaves goes on with nothing: if the others come back after it, they had better go on from what all know.
         let isForced =
-            isConfirmed && node.configuration.onSplit == .survive && ViewPlanner.mayForce(after: view, observed)
+            isConfirmed && !basis.isDraining && node.configuration.onSplit == .survive
+            && ViewPlanner.mayForce(after: view, observed)
         let wanted =
             isForced
             ? ViewPlanner.positionsWantedToForce(view, observed) : ViewPlanner.positionsWanted(view, observed)
@@ -150,11 +173,20 @@ extension ViewKeeper {
             }
             return
         }
-        planned = state
+        planned = Planned(basis: basis, observed: observed)
         handle(
             .desired(
                 isForced
                     ? ViewPlanner.forced(after: view, observed, salt: salt) : ViewPlanner.next(after: view, observed)))
+    }
+
+    private func basis(_ view: View) -> Planned.Basis {
+        Planned.Basis(
+            epoch: epoch, view: view.number, isConfirmed: agreement.isConfirmed,
+            isDraining: node.colleagues.queue.onLoop { $0.isDraining },
+            members: node.colleagues.membership.onLoop { $0.version }, evidence: evidence.count,
+            positions: positionsLearned, tieMark: tie.mark(at: node.now), isTieMarkLost: tie.isLost,
+            givesUpTheAbsent: mayGiveUpTheAbsent)
     }
 
     /// Whether they are known, or were waited for. Asks for them.
@@ -202,6 +234,7 @@ extension ViewKeeper {
     }
 
     private func learn(_ new: [ReplicaPosition]) {
+        positionsLearned += 1
         for position in new {
             positions.removeAll { $0.ledger == position.ledger && $0.replica == position.replica }
             positions.append(position)

@@ -32,6 +32,8 @@ actor ViewKeeper {
     /// What primaries have said about the view that is installed.
     var evidence: [Evidence] = []
     var positions: [ReplicaPosition] = []
+    /// How often there were new ones.
+    var positionsLearned = 0
     var rollCall = RollCall()
     /// What the newest wish was made of.
     var planned: Planned?

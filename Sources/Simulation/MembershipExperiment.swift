@@ -371,7 +371,7 @@ private struct DetectionCluster {
             nodes[index].generation += 1
             schedule(.restart(Self.identity(index, nodes[index].generation)), to: index, after: .milliseconds(5))
         case .memberChanged(let record, let was): believe(record, was: was, by: index)
-        case .loadChanged, .nameTaken, .left: break
+        case .loadChanged, .nameTaken, .outlived, .left: break
         }
     }
 

@@ -366,6 +366,16 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
                 : .askToList(id, term, learner: joint, view: viewNumber))
     }
 
+    /// Whether `sweep` has nothing to look for until something else happens: everybody is linked and has everything.
+    public func isAtRest(isLinked: (NodeName) -> Bool) -> Bool {
+        let last = copy.last.sequence
+        return committed == last && written == last && actions.isEmpty && joint == nil
+            && followers.allSatisfy { follower in
+                follower.isBackup && follower.acknowledged == last && follower.requestsUnderWay == 0
+                    && follower.troubledSince == nil && isLinked(follower.holder.name)
+            }
+    }
+
     private mutating func report(_ index: Int, _ effects: inout [ReplicationEffect]) {
         #if PLANTED_BUGS
         if PlantedBug.isActive(.backupDroppedWithoutView) {

@@ -92,6 +92,16 @@ extension TaskOwner {
         effects.append(contentsOf: replication.map(OwnerEffect.replicate))
     }
 
+    /// Whether nothing is under way here that would have to be looked after: no open task, no doubtful lease, nothing on
+    /// its way to a replica, and no ledger that is to drain.
+    public func isAtRest(isLinked: (NodeName) -> Bool) -> Bool {
+        doubtful.isEmpty && released.isEmpty
+            && ledgers.allSatisfy { owned in
+                owned.isHome && owned.unarchived == 0 && owned.primary.state.openCount == 0
+                    && owned.primary.isAtRest(isLinked: isLinked)
+            }
+    }
+
     /// The registry was emptied: what it had and this node still holds is to be written again.
     public mutating func rewriteOutcomes() {
         for index in ledgers.indices {

@@ -74,14 +74,39 @@ import Testing
         #expect(rig.hear([alive("a", generation: 9)], from: "b").rumors(to: "b").first == alive("a"))
     }
 
-    @Test func aNewerGenerationOfTheOwnNameIsToldOnceForEach() {
+    @Test func aLaterGenerationThatSpeaksForItselfIsToldOnce() {
         var rig = Rig(peers: ["b"])
-        #expect(rig.hear([alive("a", generation: 11)], from: "b").contains(.nameTaken(id("a", 11))))
-        #expect(rig.hear([alive("a", generation: 11)], from: "b") == [])
-        #expect(rig.hear([dead("a", generation: .max)], from: "b").contains(.nameTaken(id("a", .max))))
-        #expect(rig.receive(.gossip, from: "a", generation: .max) == [])
+        #expect(rig.receive(.gossip, from: "a", generation: 11).contains(.nameTaken(id("a", 11))))
+        #expect(rig.receive(.gossip, from: "a", generation: 11) == [])
+        #expect(rig.receive(.gossip, from: "a", generation: .max).contains(.nameTaken(id("a", .max))))
         #expect(rig.machine.myself == id("a"))
         #expect(rig.machine.members.count == 2)
+    }
+
+    @Test func aLaterGenerationThatOthersSpeakOfIsAnotherProcessIfItDoesNotEnd() {
+        var rig = Rig(peers: ["b"])
+        let taken = Membership.Effect.nameTaken(id("a", 11))
+        #expect(!rig.hear([alive("a", generation: 11)], from: "b").contains(taken))
+        rig.now = rig.now + rig.machine.settings.rivalPatience
+        #expect(rig.hear([alive("a", generation: 11)], from: "b").contains(taken))
+        #expect(!rig.hear([alive("a", generation: 11)], from: "b").contains(taken))
+    }
+
+    /// As after a new disk, with a clock that was set back.
+    @Test func aLaterGenerationThatHasEndedIsOutlived() {
+        for verdict in [dead("a", generation: 11), left("a", generation: 11)] {
+            var rig = Rig(peers: ["b"])
+            _ = rig.hear([alive("a", generation: 11)], from: "b")
+            #expect(rig.hear([verdict], from: "b").contains(.outlived(id("a", 11))))
+            #expect(!rig.hear([verdict], from: "b").contains(.outlived(id("a", 11))))
+            _ = rig.handle(.restart(id("a", 12)))
+            #expect(rig.hear([verdict], from: "b") == [])
+        }
+        var rig = Rig(peers: ["b"])
+        let highest = dead("a", generation: .max)
+        #expect(!rig.hear([highest], from: "b").contains(.outlived(id("a", .max))))
+        rig.now = rig.now + rig.machine.settings.rivalPatience
+        #expect(rig.hear([highest], from: "b").contains(.nameTaken(id("a", .max))), "there is none above it")
     }
 
     @Test func theOwnEchoIsIgnored() {

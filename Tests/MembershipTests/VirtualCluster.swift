@@ -229,6 +229,7 @@ struct VirtualCluster {
             nodes[index].generation += 1
             schedule(
                 .event(.restart(Self.node(index, nodes[index].generation))), to: index, after: .milliseconds(5))
+        case .outlived: preconditionFailure("generations only rise here")
         case .left: nodes[index].isRunning = false
         case .memberChanged(let record, _):
             beliefs += 1

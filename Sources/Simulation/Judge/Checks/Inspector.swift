@@ -71,13 +71,16 @@ final class Inspector: @unchecked Sendable {
 
     private func inspectServed(_ core: NodeCore, at node: Int) -> Violation? {
         var list = ReadyList(at: world.now)
-        for served in core.served {
+        let served = core.served
+        let isListed = ReadyList.isDue(
+            after: ready[node]?.at, tasks: served.reduce(0) { $0 + $1.copy.state.tasks.count }, at: world.now)
+        for served in served {
             let id = served.copy.id
             if servedSince[id].map({ $0.term < served.term }) ?? true { servedSince[id] = (served.term, world.now) }
             if let problem = take(served, at: node) { return Violation(problem.0, problem.1, at: world.now) }
             if let violation = meet(served.copy) { return violation }
             if let assignment = stage.view?.ledger(id), assignment.term == served.term,
-                let violation = checkLemma(served.copy, at: node, core.profile.store)
+                let violation = checkLemma(served.copy, at: node, core)
             {
                 return violation
             }
@@ -86,17 +89,19 @@ final class Inspector: @unchecked Sendable {
                 return Violation(.unbounded, "\(id) at node \(node) has \(tasks) tasks", at: world.now)
             }
             // What was taken over waits for the fence of whoever had it (rule R3).
-            list.add(
-                served.copy,
-                isResting: served.term > .first && world.now - (servedSince[id]?.at ?? .zero) < .seconds(10))
+            if isListed {
+                list.add(
+                    served.copy,
+                    isResting: served.term > .first && world.now - (servedSince[id]?.at ?? .zero) < .seconds(10))
+            }
         }
-        ready[node] = list
+        if isListed { ready[node] = list }
         return nil
     }
 
     private func inspectCopies(_ core: NodeCore, at node: Int) -> Violation? {
         for copy in core.copies {
-            if let violation = checkLemma(copy, at: node, core.profile.store) { return violation }
+            if let violation = checkLemma(copy, at: node, core) { return violation }
             guard copy.recent.count <= Limits.uncommittedEntries + Limits.recentEntries + 2 * Limits.batchTasks else {
                 return Violation(
                     .unbounded, "the copy of \(copy.id) at node \(node) keeps \(copy.recent.count) entries",
@@ -120,14 +125,15 @@ final class Inspector: @unchecked Sendable {
     private var excusedAt: [LedgerID: Instant] = [:]
 
     /// The lemma: every replica that the newest view lists holds everything that is committed.
-    private func checkLemma(_ copy: LedgerCopy, at node: Int, _ store: StoreID) -> Violation? {
+    private func checkLemma(_ copy: LedgerCopy, at node: Int, _ core: NodeCore) -> Violation? {
         guard let ledger = stage.view?.ledger(copy.id), let history = histories[copy.id],
-            ledger.replicas.contains(StoreHolder(name: world.nodes[node].name, store: store))
+            ledger.replicas.contains(StoreHolder(name: world.nodes[node].name, store: core.profile.store))
         else { return nil }
         lemmaChecks += 1
         switch history.isHeld(by: copy) {
         case true?:
-            stage.isWhole(copy.id, at: node)
+            // Not as long as its disk lacks a part of it: the process may end.
+            if core.unwrittenBytes == 0 { stage.isWhole(copy.id, at: node) }
             return nil
         case nil: return nil
         case false?:
@@ -206,6 +212,11 @@ struct ReadyList {
     private(set) var best: [Item] = []
 
     init(at: Instant) { self.at = at }
+
+    /// Long ledgers are listed less often: all their tasks are looked at.
+    static func isDue(after last: Instant?, tasks: Int, at now: Instant) -> Bool {
+        tasks < 300 || last.map { now - $0 >= .seconds(1) } ?? true
+    }
 
     /// The static key of the design: smaller is better.
     static func key(_ record: TaskRecord) -> Instant {

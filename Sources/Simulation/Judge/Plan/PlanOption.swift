@@ -43,7 +43,7 @@ package struct PlanOption: Sendable {
     // MARK: The options
 
     private static let scale = [
-        PlanOption("nodes", "nodes at the beginning", [(2, 14), (3, 42), (4, 16), (5, 18), (6, 5), (7, 5)], in: 1...7),
+        PlanOption("nodes", "nodes at the beginning", [(2, 18), (3, 50), (4, 14), (5, 12), (6, 3), (7, 3)], in: 1...7),
         PlanOption("copies", "copies of each task", [(1, 8), (2, 62), (3, 30)], in: 1...5),
         PlanOption("seconds", "virtual seconds of the whole run", [(360, 1)], in: 20...36_000),
         PlanOption("share", "percent of the time in which there are faults", [(60, 1)], in: 0...90),
@@ -91,7 +91,7 @@ package struct PlanOption: Sendable {
     private static let work =
         [
             PlanOption(
-                "load", "tasks a minute", [(20, 30), (60, 30), (150, 25), (400, 12), (1200, 3)], in: 0...100_000),
+                "load", "tasks a minute", [(20, 35), (60, 35), (150, 22), (400, 7), (1200, 1)], in: 0...100_000),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

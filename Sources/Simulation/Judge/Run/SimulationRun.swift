@@ -16,6 +16,8 @@ import Views
 package final class SimulationRun: @unchecked Sendable {
     static let formingTime = Duration.seconds(60)
     static let inspectionInterval = Duration.milliseconds(200)
+    /// How long after healing a pair of voters that lacks one disk is left to itself.
+    static let pairPatience = Duration.seconds(60)
     /// More, and something goes in circles.
     static let eventsPerSecond: UInt64 = 400_000
 
@@ -215,7 +217,11 @@ package final class SimulationRun: @unchecked Sendable {
 
     /// `apus recover`: with a majority of the voters' disks lost nothing else helps.
     private func operate() {
-        guard plan.isBeyond, stage.isBeyondVoting else { return }
+        // Of two voters the other one may have been lost with its disk while it was being listed: no fault that is drawn can
+        // know that.
+        let isStuckPair =
+            stage.view?.voters.count == 2 && healedAt.map { world.now - $0 > Self.pairPatience } ?? false
+        guard stage.isBeyondVoting, plan.isBeyond || isStuckPair else { return }
         let newest = world.nodes.compactMap { node -> (view: View, node: SimulatedNode)? in
             guard node.life == .up, let view = node.look({ $0.view }) ?? nil, view.member(node.name) != nil else {
                 return nil

@@ -89,6 +89,11 @@ final class Stage: @unchecked Sendable {
                 .twoContents, "node \(node) has another view \(view.number) than others had", at: world.now)
         }
         digests[view.number] = view.digest
+        if let newest = self.view, newest.number >= view.number + Limits.forcedJump {
+            // Those that a forced view left behind came back where they did not meet who had forced it, and went on: what both
+            // have committed since is merged when they meet (`ForcedViews`).
+            for ledger in newest.ledgers + view.ledgers { excuse(ledger.id) }
+        }
         guard view.number > self.view?.number ?? 0 else { return nil }
         viewCount += 1
         if let old = self.view {
