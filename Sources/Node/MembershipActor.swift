@@ -114,7 +114,8 @@ actor MembershipActor {
             node.colleagues.views.onLoop { $0.returnUnderNewGeneration() }
         case .outlived(let former):
             node.logger.warning(
-                "the clock was set back: an earlier process of this name began later", metadata: ["earlier": "\(former)"])
+                "the clock was set back: an earlier process of this name began later",
+                metadata: ["earlier": "\(former)"])
             node.colleagues.views.onLoop { $0.returnUnderNewGeneration(above: former.generation) }
         case .nameTaken(let other):
             node.logger.critical("another process has this node's name", metadata: ["other": "\(other)"])

@@ -371,7 +371,8 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
         let last = copy.last.sequence
         return committed == last && written == last && actions.isEmpty && joint == nil
             && followers.allSatisfy { follower in
-                follower.isBackup && follower.acknowledged == last && follower.requestsUnderWay == 0
+                guard case .streaming = follower.progress else { return false }
+                return follower.isBackup && follower.acknowledged == last && follower.requestsUnderWay == 0
                     && follower.troubledSince == nil && isLinked(follower.holder.name)
             }
     }

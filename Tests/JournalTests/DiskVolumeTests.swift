@@ -27,6 +27,43 @@ struct DiskVolumeTests {
         }
     }
 
+    /// What is in the kernel's memory alone after a failed sync counts as clean there: only what is written again is synced.
+    @Test func rewritingChangesNothingThatIsRead() async throws {
+        try await withFolder { folder in
+            let volume = DiskVolume(folder)
+            let bytes = (0..<600_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            try volume.performNow([.create("a", reserving: 1 << 20), .append("a", bytes)])
+            for offset in [0, 1, 1 << 18, 599_999, 600_000] {
+                try volume.performNow([.rewrite("a", from: offset), .sync("a")])
+                #expect(try volume.read("a", upTo: 1 << 20) == bytes, "from \(offset)")
+            }
+            try volume.performNow([.append("a", [7])])
+            #expect(try volume.read("a", upTo: 1 << 20) == bytes + [7])
+            let error = #expect(throws: SystemError.self) { try volume.performNow([.rewrite("b", from: 0)]) }
+            #expect(error?.code == ENOENT)
+        }
+    }
+
+    /// A folder whose owner lost its disk's name before anything was written begins anew under another one.
+    @Test func aJournalThatHoldsNothingIsCleared() async throws {
+        try await withFolder { folder in
+            try await withLoop { loop in
+                let journal = try Journal.open(folder, on: loop)
+                let isClosed = await loop.wait { done in journal.close { done($0) } }
+                #expect(isClosed)
+            }
+            let volume = DiskVolume(folder)
+            let other = StoreHolder(name: owner.name, store: StoreID(owner.store.rawValue + 1))
+            #expect(throws: JournalRefusal.self) { try Journal.recover(volume, identity: other, item: { _ in }) }
+            let recovered = try Journal.recover(volume, identity: owner, item: { _ in })
+            #expect(recovered.isNew)
+            #expect(!recovered.segments.isEmpty)
+            try Journal.clear(volume, recovered)
+            #expect(try volume.list() == [])
+            #expect(try Journal.recover(volume, identity: other, item: { _ in }).isNew)
+        }
+    }
+
     @Test func whatCannotBeDoneIsAnErrorThatNamesTheFile() async throws {
         try await withFolder { folder in
             let volume = DiskVolume(folder)

@@ -224,6 +224,42 @@ import Testing
         #expect(primary.commitAtOnce() == [], "until a later view both are waited for")
     }
 
+    /// Its link is up, and it answers nothing: a full disk, say. One that was stopped finds old requests, and their answers
+    /// right after them, so it is looked at several times.
+    @Test mutating func silentBackupIsReportedOnceItWasLookedAtOften() {
+        primary.install(viewNumber: 2, backups: [Self.a])
+        _ = exchange(with: [Self.a.name])
+        append()
+        flush()
+        effects = []
+        let late = Instant.zero + Limits.backupPatience + .nanoseconds(1)
+        for now in [.zero, late, late] {
+            primary.sweep(at: now, isLinked: { _ in true }, into: &effects)
+            #expect(effects.isEmpty, "\(effects)")
+        }
+        primary.sweep(at: late, isLinked: { _ in true }, into: &effects)
+        #expect(effects.contains { if case .unreachable(_, _, Self.a, view: 2) = $0 { true } else { false } })
+    }
+
+    @Test mutating func restsOnlyWhenEverybodyHasEverything() {
+        let isLinked: (NodeName) -> Bool = { $0 == Self.a.name }
+        #expect(primary.isAtRest(isLinked: isLinked))
+        primary.install(viewNumber: 2, backups: [Self.a])
+        #expect(!primary.isAtRest(isLinked: isLinked), "it was not located")
+        _ = exchange(with: [Self.a.name])
+        _ = primary.commitAtOnce()
+        #expect(primary.isAtRest(isLinked: isLinked))
+        #expect(!primary.isAtRest { _ in false }, "a lost link is to be noticed")
+        append()
+        #expect(!primary.isAtRest(isLinked: isLinked))
+        _ = exchange(with: [Self.a.name])
+        #expect(!primary.isAtRest(isLinked: isLinked), "something hangs on the commit")
+        _ = primary.commitAtOnce()
+        #expect(primary.isAtRest(isLinked: isLinked))
+        primary.addLearner(Self.b)
+        #expect(!primary.isAtRest(isLinked: isLinked))
+    }
+
     @Test mutating func congestionEndsWithTheCommit() {
         primary.install(viewNumber: 2, backups: [Self.a])
         append(65, payload: 1 << 20)
