@@ -103,8 +103,13 @@ public struct Membership: Sendable {
     /// Members turned away since there were `Limits.members`.
     public internal(set) var refusedMembers: UInt64 = 0
 
-    public init(myself: NodeID, profile: MemberProfile, settings: Settings = Settings(), seed: UInt64) {
+    /// - Parameter viewNumber: of the view that the node brings along: already its first word is to tell others that there
+    ///   is a cluster.
+    public init(
+        myself: NodeID, profile: MemberProfile, viewNumber: UInt64 = 0, settings: Settings = Settings(), seed: UInt64
+    ) {
         own = MemberRecord(id: myself, profile: profile, since: .zero)
+        own.viewNumber = viewNumber
         self.settings = settings
         health = LocalHealth(levels: settings.localHealthLevels)
         pace = Pace(settings, roundTrip: .zero)

@@ -21,10 +21,11 @@ actor MembershipActor {
     private var leaving: [CheckedContinuation<Void, Never>] = []
     private var isStopped = false
 
-    init(_ node: NodeContext, seed: UInt64) {
+    init(_ node: NodeContext, known view: View?, seed: UInt64) {
         self.node = node
         codec = GossipCodec(cluster: node.configuration.cluster)
-        machine = Membership(myself: node.identity, profile: node.profile, seed: seed)
+        machine = Membership(
+            myself: node.identity, profile: node.profile, viewNumber: view?.number ?? 0, seed: seed)
     }
 
     /// Everybody known, this node included, ascending by name.

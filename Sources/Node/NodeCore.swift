@@ -42,7 +42,7 @@ package final class NodeCore: Sendable {
             configuration: configuration, identity: Self.identity(configuration, stored), profile: profile,
             platform: platform, logger: logger)
         context.colleagues = Colleagues(
-            membership: MembershipActor(context, seed: random.next()),
+            membership: MembershipActor(context, known: stored.record.view, seed: random.next()),
             views: ViewKeeper(context, record: stored.record, seed: random.next()),
             queue: LocalQueue(context, seed: random.next()),
             replicas: Replicas(context, recovered: stored.ledgers),

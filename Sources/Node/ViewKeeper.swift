@@ -121,7 +121,6 @@ actor ViewKeeper {
             tell(.installed(view, isVoter: agreement.isVoter))
             // Even before it is known to be current: a node with an empty folder must not begin a cluster beside this one.
             node.colleagues.archive.onLoop { $0.joined(view.cluster) }
-            node.colleagues.membership.onLoop { $0.handle(.viewChanged(number: view.number)) }
         }
         membershipChanged()
         tick()

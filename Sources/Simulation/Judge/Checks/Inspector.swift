@@ -113,6 +113,8 @@ final class Inspector: @unchecked Sendable {
 
     private func take(_ served: ServedLedger, at node: Int) -> (Property, String)? {
         let id = served.copy.id
+        // Whoever does not know yet that it was replaced by a copy which lacked something still has what was given up.
+        if stage.excused[id] != nil, stage.view?.ledger(id).map({ served.term < $0.term }) ?? true { return nil }
         var history = histories.removeValue(forKey: id) ?? LedgerHistory(id: id)
         defer { histories[id] = history }
         if let excused = stage.excused[id], excusedAt[id] != excused {

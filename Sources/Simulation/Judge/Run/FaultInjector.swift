@@ -96,6 +96,8 @@ final class FaultInjector: @unchecked Sendable {
     private func strike(_ fault: Fault, _ victim: Int) {
         let node = world.nodes[victim]
         let length = Duration.milliseconds(Int64(fault.length))
+        // What was reached until now counts.
+        beforeChange()
         // What is true now decides how far a fault may go.
         if fault.kind.harmsDisks { beforeCrash() }
         struck[fault.kind, default: 0] += 1
@@ -240,9 +242,11 @@ final class FaultInjector: @unchecked Sendable {
     }
 
     private func join() {
-        // Who has left for good is of no use to it.
-        let others = world.nodes.map(\.index).filter { !stage.machines[$0].isAway }.prefix(3)
-        let node = world.addNode(seeds: Array(others))
+        // Who has left for good is of no use to it, as long as there are others.
+        let others = world.nodes.map(\.index).filter { !stage.machines[$0].isAway }
+        guard !others.isEmpty || plan.hasRedis else { return }
+        let away = world.nodes.map(\.index).filter { stage.machines[$0].isAway }
+        let node = world.addNode(seeds: Array((others + away).prefix(3)))
         grow()
         start(node.index)
     }

@@ -172,9 +172,10 @@ final class Stage: @unchecked Sendable {
         guard let view else { return }
         let name = world.nodes[node].name
         machines[node].lastLoss = world.now
-        for ledger in view.ledgers where ledger.replicas.contains(where: { $0.name == name }) {
+        for ledger in view.ledgers {
+            // What no view lists it for may be on its way into one: the node was a learner.
             machines[node].harmed.insert(ledger.id)
-            harmed[ledger.id] = world.now
+            if ledger.replicas.contains(where: { $0.name == name }) { harmed[ledger.id] = world.now }
         }
         excuseWhatIsGone()
     }
