@@ -118,6 +118,15 @@ final class Colleagues: Sendable {
 }
 
 extension Actor {
-    /// Calls an actor of the same loop, at once and in place. Traps off the loop.
-    nonisolated func onLoop<Value: Sendable>(_ body: (isolated Self) -> Value) -> Value { assumeIsolated(body) }
+    /// Calls an actor of the same loop, at once and in place. A debug build traps off the loop.
+    @inline(__always)
+    nonisolated func onLoop<Value: Sendable>(_ body: (isolated Self) -> Value) -> Value {
+        #if DEBUG
+        assumeIsolated(body)
+        #else
+        // What `assumeIsolated` does after its check, which takes longer than most of these calls: the simulator, which
+        // does little else, is a tenth faster without it.
+        withoutActuallyEscaping(body) { body in unsafeBitCast(body, to: ((Self) -> Value).self)(self) }
+        #endif
+    }
 }

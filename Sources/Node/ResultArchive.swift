@@ -123,9 +123,9 @@ actor ResultArchive {
     // MARK: Founding
 
     /// A node without a view founds a cluster if the registry lets it, or, without a registry, if it is the first of its
-    /// seeds (or has none), as many are there as most of the seeds, and it has heard of no cluster for a while.
+    /// seeds (or has none), most of the seeds are there, and it has heard of no cluster for a while.
     ///
-    /// As many, since a first seed that comes back with an empty disk to a network that is cut must not take the
+    /// Most of them, since a first seed that comes back with an empty disk to a network that is cut must not take the
     /// silence for a beginning.
     private func foundIfNeeded() {
         guard cluster == nil, node.colleagues.views.onLoop({ $0.view == nil }), !knowsCluster else { return }
@@ -140,7 +140,9 @@ actor ResultArchive {
                 if seeds.isEmpty || seeds.first == node.profile.gossip { found() }
                 return
             }
-            let living = node.colleagues.membership.onLoop { $0.members }.count(where: \.state.isLiving)
+            let living = node.colleagues.membership.onLoop { $0.members }.count {
+                $0.state.isLiving && seeds.contains($0.profile.gossip)
+            }
             if seeds.first == node.profile.gossip, node.now - began > Limits.foundingPatience,
                 living > node.configuration.seedNodes / 2
             {

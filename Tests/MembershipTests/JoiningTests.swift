@@ -15,6 +15,14 @@ import Testing
         #expect(effects.rumors(to: "b").first == alive("a"))
     }
 
+    /// Whoever looks for a cluster must not take a node that is in one for another that looks.
+    @Test func alreadyTheFirstWordTellsOfTheViewThatWasBroughtAlong() {
+        var rig = Rig()
+        rig.machine = Membership(myself: id("a"), profile: profile("a"), viewNumber: 12, seed: 7)
+        let effects = rig.handle(.join(seeds: [address("b")]))
+        #expect(effects.sent.map(\.message.viewNumber) == [12])
+    }
+
     @Test func theIsolatedTryForEverDoublingTheirRestUpToTenSeconds() {
         var rig = Rig()
         _ = rig.handle(.join(seeds: [address("b")]))

@@ -29,14 +29,15 @@ final class AnswerChecker: @unchecked Sendable {
     func judge(_ answer: Clients.Answer) -> Violation? {
         switch answer {
         case .accepted(let tasks, _): checkReceipt(tasks)
-        case .task(let id, .found(let snapshot), let node, _): take(id, ToldOutcome(snapshot), snapshot, from: node)
+        case .task(let id, .found(let snapshot), let node, let asked):
+            take(id, ToldOutcome(snapshot), snapshot, from: node, asked)
         case .task(let id, .archived(let document), let node, _): takeDocument(id, document, from: node)
         case .task(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .task(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
         case .task(_, .unavailable, _, _): nil
-        case .cancel(let id, .cancelled(let snapshot), let node, _),
-            .cancel(let id, .finished(let snapshot), let node, _):
-            take(id, ToldOutcome(snapshot), snapshot, from: node)
+        case .cancel(let id, .cancelled(let snapshot), let node, let asked),
+            .cancel(let id, .finished(let snapshot), let node, let asked):
+            take(id, ToldOutcome(snapshot), snapshot, from: node, asked)
         case .cancel(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .cancel: nil
         }
@@ -67,10 +68,14 @@ final class AnswerChecker: @unchecked Sendable {
         return nil
     }
 
-    private func take(_ id: TaskID, _ outcome: ToldOutcome?, _ snapshot: TaskSnapshot, from node: Int) -> Violation? {
+    private func take(
+        _ id: TaskID, _ outcome: ToldOutcome?, _ snapshot: TaskSnapshot, from node: Int, _ asked: Instant
+    ) -> Violation? {
         if let violation = submissions.found(id, snapshot.spec, at: world.now) { return violation }
         guard let outcome else {
-            guard let told = submissions[id]?.told, !isExcused(id) else { return nil }
+            guard let told = submissions[id]?.told, let at = submissions[id]?.toldAt, at < asked, !isExcused(id) else {
+                return nil
+            }
             return Violation(
                 .twoOutcomes, "node \(node) says that \(id) is \(snapshot.status.name); it was told to be \(told)",
                 at: world.now)

@@ -89,7 +89,9 @@ struct FinalChecker {
         let now = world.now
         if let call = clients.forgotten.first { return Violation(.neverAnswered, call, at: now) }
         // Every disk that knew of the cluster was destroyed: nothing is left to go on with.
-        if isBeyond, world.nodes.allSatisfy({ $0.look { $0.view } ?? nil == nil }) { return nil }
+        if isBeyond, world.nodes.allSatisfy({ $0.look { $0.view } ?? nil == nil }) || stage.hasLostAllMembers {
+            return nil
+        }
         if let problem = disagreement { return Violation(.disagreement, problem, at: now) }
         if let problem = openTasks { return Violation(.notDrained, problem, at: now) }
         var records: [TaskID: TaskRecord] = [:]

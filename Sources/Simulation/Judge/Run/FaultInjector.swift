@@ -316,7 +316,8 @@ final class FaultInjector: @unchecked Sendable {
     // MARK: Disks
 
     private func mayDestroy(_ node: Int) -> Bool {
-        plan.isBeyond || stage.canVoteWithout(node) && stage.lastCopies(at: node).isEmpty
+        stage.seedsRemember(without: node)
+            && (plan.isBeyond || stage.canVoteWithout(node) && stage.lastCopies(at: node).isEmpty)
     }
 
     private func loseDisk(_ victim: Int, for length: Duration, _ fault: Fault) {

@@ -148,8 +148,21 @@ final class Stage: @unchecked Sendable {
         return false
     }
 
+    /// Whether, without a registry, most of the seeds would still know that there is a cluster. If not, they would begin
+    /// another one, as at the very first start; which of the two is meant only a person can say.
+    func seedsRemember(without node: Int) -> Bool {
+        let seeds = min(3, world.settings.nodes)
+        guard !world.settings.hasRedis, node < seeds else { return true }
+        return (0..<seeds).count { $0 == node || machines[$0].installed == nil } <= seeds / 2
+    }
+
     private func hasVote(_ voter: StoreHolder) -> Bool {
         names[voter.name].map { machines[$0].profile?.disk ?? voter.store == voter.store } ?? false
+    }
+
+    /// Every member's disk is lost: whoever is not a member may know the view, and cannot go on with it.
+    var hasLostAllMembers: Bool {
+        view?.members.allSatisfy { !hasVote(StoreHolder(name: $0.id.name, store: $0.profile.disk)) } ?? false
     }
 
     /// Too many voters have lost their disks: no view can ever change again.
@@ -161,7 +174,10 @@ final class Stage: @unchecked Sendable {
     /// The node's store, and with `votes` its vote, is no more.
     func lostStore(of node: Int, votes: Bool) {
         machines[node].profile?.store = StoreID(0)
-        if votes { machines[node].profile?.disk = StoreID(0) }
+        if votes {
+            machines[node].profile?.disk = StoreID(0)
+            machines[node].installed = nil
+        }
         machines[node].harmed = []
         machines[node].lastLoss = world.now
         excuseWhatIsGone()
