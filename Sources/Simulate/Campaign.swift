@@ -45,7 +45,10 @@ struct Campaign {
                 if isRepeated { Self.repeats(request, &report, crew) }
                 state.withLock { state in
                     state.summary.add(report, isRepeated: isRepeated)
-                    if report.failure != nil { state.failures.append((request, report)) }
+                    if let failure = report.failure {
+                        state.failures.append((request, report))
+                        progress.tell("seed \(request.seed) fails: \(failure.property)")
+                    }
                     progress.show(state.summary.runs, failures: state.failures.count)
                 }
             })
@@ -113,6 +116,9 @@ final class Progress: Sendable {
             FileHandle.standardOutput.write(Data("\r\(line)\u{1B}[K".utf8))
         }
     }
+
+    /// For who reads a log of a long campaign: the whole comes at its end.
+    func tell(_ line: String) { if !isShown { Texts.say(line) } }
 
     func clear() { if isShown { FileHandle.standardOutput.write(Data("\r\u{1B}[K".utf8)) } }
 }

@@ -25,12 +25,12 @@ struct MutantHunt {
             let (found, runs) = hunt(bug)
             let seconds = Texts.number(Date().timeIntervalSince(began))
             if let found, let failure = found.failure {
-                print(
+                Texts.say(
                     "\(Texts.pad(bug, 28)) found after \(Texts.pad("\(runs)", 4)) runs, \(seconds) s: seed \(found.seed), "
                         + "\(failure.property): \(failure.detail.prefix(160))")
             } else {
                 survivors.append(bug)
-                print("\(Texts.pad(bug, 28)) SURVIVES \(runs) runs, \(seconds) s")
+                Texts.say("\(Texts.pad(bug, 28)) SURVIVES \(runs) runs, \(seconds) s")
             }
         }
         print(

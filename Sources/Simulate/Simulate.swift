@@ -76,10 +76,18 @@ struct Simulate: ParsableCommand {
         } catch {
             throw ValidationError("\(error); --options lists what there is")
         }
-        if mutants, !worker, SimulationRequest.bugs.isEmpty {
+        guard mutants, !worker else { return }
+        if SimulationRequest.bugs.isEmpty {
             throw ValidationError("--mutants: this build has no planted bugs; scripts/simulate makes one that has")
         }
+        if let unknown = wanted.first(where: { !SimulationRequest.bugs.contains($0) }) {
+            throw ValidationError(
+                "--only: there is no bug \"\(unknown)\"; there are " + SimulationRequest.bugs.joined(separator: ", "))
+        }
     }
+
+    /// The bugs to plant.
+    private var wanted: [String] { only.map { $0.split(separator: ",").map(String.init) } ?? SimulationRequest.bugs }
 
     func run() throws {
         if worker { return try Worker.serve() }
@@ -89,8 +97,7 @@ struct Simulate: ParsableCommand {
         defer { crew.dismiss() }
         let isFine: Bool
         if mutants {
-            let names = only.map { $0.split(separator: ",").map(String.init) } ?? SimulationRequest.bugs
-            isFine = MutantHunt(crew: crew, settings: settings, seeds: seeds, from: from).run(names)
+            isFine = MutantHunt(crew: crew, settings: settings, seeds: seeds, from: from).run(wanted)
         } else {
             var campaign = Campaign(
                 crew: crew, settings: settings, isShrinking: !noShrink, maxFailures: maxFailures, isTraced: trace)

@@ -37,6 +37,12 @@ enum Texts {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// At once, also into a file.
+    static func say(_ line: String) {
+        print(line)
+        fflush(nil)
+    }
+
     /// Name and number, three to a line, ascending by name.
     static func columns(_ counts: [String: Int]) -> [String] {
         let cells = counts.sorted { $0.key < $1.key }.map { pad("\($0.key) \($0.value)", 32) }
