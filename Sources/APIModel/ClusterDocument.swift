@@ -30,6 +30,8 @@ public struct ClusterDocument: Hashable, Sendable, Decodable {
     /// Tasks that are gone with all their copies; nil if nobody knows how many.
     public var lost: UInt64?
     public var losses: [LossDocument]
+    /// Of the nodes that answer.
+    public var deadLetters: LettersDocument
     /// What a user should know or do.
     public var warnings: [String]
 
@@ -47,6 +49,7 @@ public struct ClusterDocument: Hashable, Sendable, Decodable {
         ledgers = report.ledgers.map(LedgerDocument.init)
         takeovers = report.takeovers.map(TakeoverDocument.init)
         losses = report.losses.map(LossDocument.init)
+        deadLetters = LettersDocument(report.letters)
         recovered = sum(report.takeovers.map(\.recovered))
         let lostTasks = report.losses.compactMap(\.tasks)
         lost = lostTasks.count == report.losses.count ? sum(lostTasks) : nil
@@ -66,6 +69,7 @@ extension ClusterDocument: JSONWritable {
     enum CodingKeys: String, CodingKey {
         case status, name, id, view, members, ledgers, takeovers, recovered, lost, losses, warnings
         case answeredBy = "answered_by"
+        case deadLetters = "dead_letters"
     }
 
     public func write(to json: inout JSONWriter) {
@@ -81,6 +85,7 @@ extension ClusterDocument: JSONWritable {
             object.put(.recovered, recovered)
             object.put(.lost, lost)
             object.put(.losses, losses)
+            object.put(.deadLetters, deadLetters)
             object.put(.warnings, warnings)
         }
     }

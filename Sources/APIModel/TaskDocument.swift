@@ -36,8 +36,10 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     public var priority: Int
     /// The owner: the node that decides about the task.
     public var node: String?
-    /// Attempts that began.
+    /// Attempts of this run that began.
     public var attempt: UInt32
+    /// A manual retry begins a new one; 1 is the first.
+    public var run: UInt32
     public var interruptions: UInt32
     public var maxRetries: Int
     public var retry: Retry
@@ -65,7 +67,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     public var result: RawJSON?
 
     enum CodingKeys: String, CodingKey {
-        case id, status, queue, priority, node, attempt, interruptions, retry, timeout, delivery, metadata, worker,
+        case id, status, queue, priority, node, attempt, run, interruptions, retry, timeout, delivery, metadata, worker,
             error
         case payload, result
         case taskType = "task_type"
@@ -91,6 +93,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         priority = Int(spec.priority.rawValue)
         node = task.owner?.rawValue
         attempt = task.attempt
+        run = task.run
         interruptions = task.interruptions
         maxRetries = Int(spec.retry.maxRetries)
         retry = Retry(spec.retry)
@@ -125,6 +128,7 @@ extension TaskDocument: JSONWritable {
             object.put(.priority, priority)
             object.put(.node, node)
             object.put(.attempt, attempt)
+            object.put(.run, run)
             object.put(.interruptions, interruptions)
             object.put(.createdAt, createdAt)
             object.put(.runAt, runAt)

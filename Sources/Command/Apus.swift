@@ -18,8 +18,8 @@ struct Apus: AsyncParsableCommand {
             CommandGroup(
                 name: "Any cluster:",
                 subcommands: [
-                    Status.self, Submit.self, Get.self, List.self, Cancel.self, Workers.self, Queues.self,
-                    Recover.self,
+                    Status.self, Submit.self, Get.self, Why.self, Events.self, List.self, Cancel.self, Retry.self,
+                    DeadLetters.self, Workers.self, Queues.self, Recover.self,
                 ]),
             CommandGroup(name: "One node:", subcommands: [NodeVerb.self, JournalVerb.self]),
         ])

@@ -36,7 +36,7 @@ enum OpenAPI {
             if operation.takesLines {
                 content["application/x-ndjson"] = ["schema": ["type": "string", "description": "One task a line."]]
             }
-            members["requestBody"] = ["required": true, "content": .object(content)]
+            members["requestBody"] = ["required": .bool(!operation.isBodyOptional), "content": .object(content)]
         }
         return .object(members)
     }

@@ -24,6 +24,7 @@ struct Operation: Sendable {
     var parameters: [Parameter] = []
     /// Name of the schema of the body; nil if it takes none.
     var body: String?
+    var isBodyOptional = false
     /// Also takes NDJSON.
     var takesLines = false
     let answers: [Answer]

@@ -28,6 +28,7 @@ struct Problem: Error {
         case unconfirmed = "unconfirmed"
         case diskFull = "disk-full"
         case notNeeded = "not-needed"
+        case wrongState = "wrong-state"
 
         var status: HTTPResponse.Status {
             switch self {
@@ -35,7 +36,7 @@ struct Problem: Error {
             case .notFound: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .requestTimeout: .requestTimeout
-            case .alreadyFinished, .notNeeded: .conflict
+            case .alreadyFinished, .notNeeded, .wrongState: .conflict
             case .resultExpired: .gone
             case .contentTooLarge: .contentTooLarge
             case .uriTooLong: .uriTooLong
@@ -71,6 +72,7 @@ struct Problem: Error {
             case .unconfirmed: "Not known whether it was accepted"
             case .diskFull: "No room on any disk"
             case .notNeeded: "The cluster decides by itself"
+            case .wrongState: "The task is not in a state for this"
             }
         }
     }
@@ -95,8 +97,14 @@ struct Problem: Error {
     }
 
     static func invalid(_ errors: [ProblemDocument.Item]) -> Problem {
+        invalid(errors, in: "task", effect: "nothing was accepted")
+    }
+
+    static func invalid(
+        _ errors: [ProblemDocument.Item], in what: String, effect: String = "nothing was changed"
+    ) -> Problem {
         let count = errors.count == 1 ? "1 error" : "\(errors.count) errors"
-        return Problem(.invalidInput, "\(count) in the task; nothing was accepted", errors: errors)
+        return Problem(.invalidInput, "\(count) in the \(what); \(effect)", errors: errors)
     }
 
     static func malformed(_ error: JSONError) -> Problem {

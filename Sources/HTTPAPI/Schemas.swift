@@ -11,7 +11,8 @@ enum Schemas {
         "TaskList": taskList,
         "Workers": workers, "Queue": queue, "Queues": object(["queues": array(reference("Queue"))]), "Cluster": cluster,
         "Member": member, "Recovery": recovery, "Health": health, "Status": object(["status": string, "node": string]),
-        "Problem": problem,
+        "Problem": problem, "Change": change, "Events": events, "Why": why, "LetterFilter": letterFilter,
+        "Sweep": sweep, "Purged": object(["id": uuid, "action": words(["purged"])]),
         "OpenAPI": ["type": "object"],
     ]
 
@@ -19,22 +20,22 @@ enum Schemas {
 
     static func reference(_ name: String) -> JSONValue { ["$ref": .string("#/components/schemas/\(name)")] }
 
-    private static let string: JSONValue = ["type": "string"]
-    private static let boolean: JSONValue = ["type": "boolean"]
-    private static let count: JSONValue = ["type": "integer", "minimum": 0]
-    private static let number: JSONValue = ["type": "number"]
-    private static let time: JSONValue = ["type": "string", "format": "date-time"]
-    private static let uuid: JSONValue = ["type": "string", "format": "uuid"]
-    private static let status: JSONValue = words(TaskStatus.allCases.map(\.name))
+    static let string: JSONValue = ["type": "string"]
+    static let boolean: JSONValue = ["type": "boolean"]
+    static let count: JSONValue = ["type": "integer", "minimum": 0]
+    static let number: JSONValue = ["type": "number"]
+    static let time: JSONValue = ["type": "string", "format": "date-time"]
+    static let uuid: JSONValue = ["type": "string", "format": "uuid"]
+    static let status: JSONValue = words(TaskStatus.allCases.map(\.name))
     private static let anything: JSONValue = [:]
 
-    private static func words(_ words: [String]) -> JSONValue {
+    static func words(_ words: [String]) -> JSONValue {
         ["type": "string", "enum": .array(words.map { .string($0) })]
     }
 
-    private static func array(_ items: JSONValue) -> JSONValue { ["type": "array", "items": items] }
+    static func array(_ items: JSONValue) -> JSONValue { ["type": "array", "items": items] }
 
-    private static func nullable(_ schema: JSONValue) -> JSONValue {
+    static func nullable(_ schema: JSONValue) -> JSONValue {
         guard case .object(var members) = schema, let type = members["type"] else {
             return ["anyOf": [schema, ["type": "null"]]]
         }
@@ -42,14 +43,14 @@ enum Schemas {
         return .object(members)
     }
 
-    private static func described(_ schema: JSONValue, _ description: String) -> JSONValue {
+    static func described(_ schema: JSONValue, _ description: String) -> JSONValue {
         guard case .object(var members) = schema else { return schema }
         members["description"] = .string(description)
         return .object(members)
     }
 
     /// An object of which every member is there, but for the optional ones.
-    private static func object(_ properties: [String: JSONValue], optional: Set<String> = []) -> JSONValue {
+    static func object(_ properties: [String: JSONValue], optional: Set<String> = []) -> JSONValue {
         let required = properties.keys.filter { !optional.contains($0) }.sorted()
         return [
             "type": "object", "properties": .object(properties), "required": .array(required.map { .string($0) }),
@@ -58,7 +59,7 @@ enum Schemas {
 
     // MARK: In
 
-    private static func seconds(_ description: String, upTo limit: Int) -> JSONValue {
+    static func seconds(_ description: String, upTo limit: Int) -> JSONValue {
         [
             "type": ["number", "null"], "minimum": 0, "maximum": .integer(Int64(limit)),
             "description": .string("Seconds. " + description),
@@ -132,7 +133,8 @@ enum Schemas {
 
     private static let taskProperties: [String: JSONValue] = [
         "id": uuid, "status": status, "task_type": string, "queue": string, "priority": count, "node": nullable(string),
-        "attempt": count, "interruptions": count, "created_at": time, "run_at": nullable(time),
+        "attempt": count, "run": described(count, "A manual retry begins a new one."), "interruptions": count,
+        "created_at": time, "run_at": nullable(time),
         "started_at": nullable(time), "finished_at": nullable(time), "expires_at": nullable(time),
         "worker": nullable(string), "stolen_by": nullable(string), "max_retries": count,
         "retry": object(["backoff": string, "base": number, "max": number, "jitter": number]), "timeout": number,
@@ -185,6 +187,7 @@ enum Schemas {
         "takeovers": array(
             object(["ledger": count, "term": count, "from": string, "to": string, "at": time, "recovered": count])),
         "recovered": count, "lost": nullable(count),
+        "dead_letters": letters,
         "losses": array(object(["ledger": count, "primary": string, "view": count, "tasks": nullable(count)])),
         "warnings": array(string),
     ])

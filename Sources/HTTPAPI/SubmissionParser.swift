@@ -75,7 +75,7 @@ struct SubmissionParser {
                 return reader.report(pointer, "must be at most \(Limits.payloadBytes) bytes, got \(range.count)")
             }
             spec.payload = Array(reader.parser.bytes[range])
-        case .priority: try readPriority(pointer)
+        case .priority: if let priority = try reader.priority(pointer) { spec.priority = priority }
         case .queue:
             guard let queue = try reader.string(pointer) else { return }
             guard NodeName.isValid(queue) else {
@@ -119,21 +119,6 @@ struct SubmissionParser {
                 pointer, "must be 1...\(Limits.nameBytes) bytes without control characters, got \(quoted(type))")
         }
         spec.type = type
-    }
-
-    private mutating func readPriority(_ pointer: String) throws(JSONError) {
-        guard try reader.parser.peek() == .string else {
-            if let value = try reader.whole(pointer, in: 1...10), let priority = Priority(value) {
-                spec.priority = priority
-            }
-            return
-        }
-        switch try reader.word(pointer, of: ["low", "normal", "high", "critical"]) {
-        case "low": spec.priority = .low
-        case "high": spec.priority = .high
-        case "critical": spec.priority = .critical
-        default: spec.priority = .normal
-        }
     }
 
     private mutating func readRetry(_ pointer: String) throws(JSONError) {

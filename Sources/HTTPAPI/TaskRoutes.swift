@@ -134,6 +134,12 @@ extension API {
             }
             query.statuses.insert(status)
         }
+        try readPage(parameters, into: &query)
+        let page = await service.tasks(query)
+        return json(TaskListDocument(page), reserving: 256 + 1024 * page.tasks.count)
+    }
+
+    func readPage(_ parameters: [String: String], into query: inout TaskQuery) throws(Problem) {
         if let limit = parameters["limit"] {
             guard let limit = Int(limit), (1...Limits.pageTasks).contains(limit) else {
                 throw Problem.invalid("?limit", "must be 1...\(Limits.pageTasks), got \(quoted(limit))")
@@ -146,8 +152,6 @@ extension API {
             }
             query.before = id
         }
-        let page = await service.tasks(query)
-        return json(TaskListDocument(page), reserving: 256 + 1024 * page.tasks.count)
     }
 
     /// `DELETE /api/tasks/{id}`

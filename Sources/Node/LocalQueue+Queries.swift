@@ -110,12 +110,8 @@ extension LocalQueue {
 
     func list(_ request: ListRequest) -> [TaskRecord] {
         let records = owner.tasks(before: request.before, limit: min(Int(request.limit), Limits.pageTasks + 1)) {
-            record in
             // An end that is not committed is told to nobody: the task is in the list again a moment later.
-            owner.isTellable(record)
-                && (request.statuses == 0 || request.statuses & (1 << record.status.rawValue) != 0)
-                && (request.queue == nil || record.spec.queue == request.queue)
-                && (request.taskType == nil || record.spec.type == request.taskType)
+            owner.isTellable($0) && request.fits($0, at: node.timestamp)
         }
         return records.map(\.summary)
     }
@@ -157,7 +153,7 @@ extension LocalQueue {
             ledgers: served,
             queues: owner.depth().prefix(Limits.reportedQueues).map { depth in
                 PeerStatus.Queue(name: depth.queue, counts: depth.counts.map { UInt64(max(0, $0)) })
-            }, takeovers: takeovers, disk: disk, standing: standing)
+            }, takeovers: takeovers, disk: disk, standing: standing, letters: letters)
     }
 
     private var disk: PeerStatus.Disk {

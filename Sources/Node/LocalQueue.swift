@@ -188,6 +188,7 @@ actor LocalQueue {
             for (holder, attempts) in owner.doubts() { askHolds(attempts, of: holder) }
         }
         giveUpRequests()
+        owner.boundLetters(wallClock: node.timestamp)
         if node.now - lastSweep >= Limits.outcomeSweep {
             lastSweep = node.now
             owner.dropExpiredOutcomes(wallClock: node.timestamp)
@@ -564,8 +565,8 @@ actor LocalQueue {
         turn()
     }
 
-    func archived(_ ids: [TaskID]) {
-        for id in ids { owner.archived(id) }
+    func archived(_ outcomes: [(id: TaskID, token: Token)]) {
+        for outcome in outcomes { owner.archived(outcome.id, under: outcome.token) }
         turn()
     }
 

@@ -102,7 +102,16 @@ extension NodeService {
             takeovers: takeovers.map {
                 ClusterReport.Takeover(
                     ledger: $0.ledger, term: $0.term, from: $0.from, to: $0.to, at: $0.at, recovered: $0.recovered)
-            }, losses: losses, warnings: warnings(all, ledgers, members))
+            }, losses: losses, letters: letters(all), warnings: warnings(all, ledgers, members))
+    }
+
+    private func letters(_ all: Everybody) -> ClusterReport.Letters {
+        all.answers.values.map(\.letters).reduce(into: ClusterReport.Letters()) { total, letters in
+            total.count &+= letters.count
+            total.bytes &+= letters.bytes
+            total.dropped &+= letters.dropped
+            total.oldest = [total.oldest, letters.oldest].compactMap(\.self).min()
+        }
     }
 
     /// A process that has just started hears of the others one by one, and of those that are gone never.

@@ -40,7 +40,7 @@ extension NodeService {
         }
     }
 
-    private func find(_ id: TaskID, wait: Duration) async -> TaskLookup {
+    func find(_ id: TaskID, wait: Duration) async -> TaskLookup {
         let view = await actors.views.view
         var asked: Set<NodeName> = []
         var problems: [NodeName: String] = [:]
@@ -134,12 +134,8 @@ extension NodeService {
     }
 
     func tasks(_ query: TaskQuery) async -> TaskPage {
-        var statuses: UInt8 = 0
-        for status in query.statuses { statuses |= 1 << status.rawValue }
         // One more than a page, to see whether there is another.
-        let request = ListRequest(
-            statuses: statuses, queue: query.queue, taskType: query.taskType, before: query.before,
-            limit: UInt32(query.limit + 1))
+        let request = ListRequest(query, limit: query.limit + 1)
         let mine = await actors.queue.list(request)
         let (answers, missing) = await askAll(
             Frame(.list, at: node.now) { $0.listRequest(request) }, within: .seconds(2)
@@ -193,6 +189,16 @@ extension NodeService {
                 Frame(.cancel, at: node.now) { $0.taskID(id) }, of: peer, within: .seconds(5))
         else { return nil }
         return try? answer.read(at: node.now) { reader throws(WireError) in try reader.cancelReply() }
+    }
+}
+
+extension ListRequest {
+    init(_ query: TaskQuery, limit: Int) {
+        var statuses: UInt8 = 0
+        for status in query.statuses { statuses |= 1 << status.rawValue }
+        self.init(
+            statuses: statuses, queue: query.queue, taskType: query.taskType, age: query.age, error: query.error,
+            before: query.before, limit: UInt32(clamping: limit))
     }
 }
 

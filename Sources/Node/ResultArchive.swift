@@ -19,7 +19,7 @@ actor ResultArchive {
     private var underWay = 0
     private var isStopped = false
     private var timer: (any ScheduledAction)?
-    private var written: [TaskID] = []
+    private var written: [(id: TaskID, token: Token)] = []
     private let candidate: ClusterID
     private let began: Instant
     private var hasHeardOfCluster = false
@@ -227,23 +227,24 @@ actor ResultArchive {
                 continue
             }
             underWay += 1
+            let token = record.resultToken
             let result = StoredResult(
-                id: id, token: record.finalToken ?? Token(run: record.run, term: Term(0), attempt: 0),
+                id: id, token: token,
                 document: document(record, cluster), ttl: .milliseconds(Int64(clamping: max(1, record.spec.resultTTL))))
-            node.registry.writeResult(result) { [self] outcome in onLoop { $0.wrote(id, outcome) } }
+            node.registry.writeResult(result) { [self] outcome in onLoop { $0.wrote(id, token, outcome) } }
         }
     }
 
-    private func wrote(_ id: TaskID, _ result: Result<WriteOutcome, RegistryError>) {
+    private func wrote(_ id: TaskID, _ token: Token, _ result: Result<WriteOutcome, RegistryError>) {
         underWay -= 1
         switch result {
         case .success:
             if written.isEmpty { node.scheduler.execute { [self] in onLoop { $0.tellWritten() } } }
-            written.append(id)
+            written.append((id, token))
         case .failure(let error):
             #if PLANTED_BUGS
             if PlantedBug.isActive(.unwrittenResultForgotten) {
-                return node.colleagues.queue.onLoop { $0.archived([id]) }
+                return node.colleagues.queue.onLoop { $0.archived([(id, token)]) }
             }
             #endif
             failed("result", error)
@@ -260,9 +261,9 @@ actor ResultArchive {
     }
 
     private func tellWritten() {
-        let ids = written
+        let outcomes = written
         written.removeAll()
-        node.colleagues.queue.onLoop { $0.archived(ids) }
+        node.colleagues.queue.onLoop { $0.archived(outcomes) }
     }
 
     /// As `GET /api/tasks/{id}` shows it, with the cluster's id before it.
@@ -290,7 +291,8 @@ extension TaskSnapshot {
         let worker = record.worker
         self.init(
             id: record.id, spec: record.spec, status: record.status, owner: owner, attempt: record.begunAttempts,
-            interruptions: record.interruptions, worker: worker, stolenBy: worker == owner ? nil : worker,
+            run: record.run, interruptions: record.interruptions, worker: worker,
+            stolenBy: worker == owner ? nil : worker,
             createdAt: record.id.createdAt, startedAt: record.startedAt, finishedAt: record.finishedAt,
             dueAt: record.due.map { Timestamp(milliseconds: timestamp.milliseconds + ($0 - now).milliseconds) },
             result: record.result, failure: record.failure, isCancelRequested: record.isCancelRequested,

@@ -81,6 +81,7 @@ final class Switchboard: PeerDelegate {
             let status = actors.queue.onLoop { $0.status() }
             reply(Frame(.status, at: now) { $0.peerStatus(status) })
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
+        case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
         case .view:
             try receive(message: frame, from: peer)
             reply(Frame(.view, at: now))
@@ -129,6 +130,27 @@ final class Switchboard: PeerDelegate {
         }
     }
 
+    private func route(wish frame: Frame, _ tag: MessageTag, _ reply: @escaping PeerReply) throws(WireError) {
+        let now = node.now
+        let node = node
+        switch tag {
+        case .inspect:
+            let id = try frame.read(at: now) { reader throws(WireError) in try reader.taskID() }
+            let inspection = actors.queue.onLoop { $0.inspect(id) }
+            reply(Frame(.inspect, at: now) { $0.inspection(inspection) })
+        case .wish:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.wishRequest() }
+            actors.queue.onLoop { queue in
+                queue.carryOut(request) { answer in reply(Frame(.wish, at: node.now) { $0.wishReply(answer) }) }
+            }
+        default:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.sweepRequest() }
+            actors.queue.onLoop { queue in
+                queue.sweep(request) { answer in reply(Frame(.sweep, at: node.now) { $0.sweepReply(answer) }) }
+            }
+        }
+    }
+
     func received(message frame: Frame, from peer: NodeID) {
         do throws(WireError) {
             try receive(message: frame, from: peer)
@@ -167,7 +189,7 @@ final class Switchboard: PeerDelegate {
             let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
             actors.workers.onLoop { pool in for attempt in attempts { pool.stop(attempt) } }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit:
+            .permit, .inspect, .wish, .sweep:
             throw .invalid("a request sent as a message")
         }
     }

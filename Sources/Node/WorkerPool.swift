@@ -220,7 +220,10 @@ actor WorkerPool {
             return .failed(
                 TaskFailure(
                     type: cut(error.type, to: Limits.nameBytes), message: cut(error.message),
-                    isRetryable: error.isRetryable))
+                    isRetryable: error.isRetryable,
+                    retryAfter: error.retryAfter.map { rest in
+                        UInt32(clamping: min(rest.milliseconds, Int64(Limits.retryAfterMilliseconds)))
+                    }))
         } catch is CancellationError {
             return .stopped
         } catch {

@@ -10,6 +10,8 @@ public enum Limits {
     public static let resultBytes = 1 << 20
     /// Message of a failed attempt; a longer one is cut.
     public static let errorBytes = 4096
+    /// What the errors of dead letters are searched for.
+    public static let errorFilterBytes = 256
     /// Tasks of one batch submission.
     public static let batchTasks = 10_000
     /// A request body: a full batch of ordinary tasks, or a payload of the greatest size escaped.
@@ -22,6 +24,8 @@ public enum Limits {
     public static let jsonDepth = 128
     /// Retries of one task.
     public static let retries = 100
+    /// How long a handler may have a failed task rest (a day).
+    public static let retryAfterMilliseconds: UInt32 = 86_400_000
     /// One attempt, in seconds (a day).
     public static let timeoutSeconds = 86_400
     /// `delay`, `run_at`, `expires_in`: how far ahead, in seconds (a year).

@@ -22,6 +22,13 @@ public protocol ClusterService: Sendable {
     /// Cancels a task that waits; asks the executor to stop one that runs.
     func cancel(_ id: TaskID) async -> CancelOutcome
 
+    /// Changes a task that waits, or runs one that has ended again, or forgets a dead letter.
+    func carryOut(_ wish: TaskWish, for id: TaskID) async -> WishOutcome
+    /// Runs dead letters of the whole cluster again, or forgets them.
+    func sweepLetters(_ sweep: LetterSweep) async -> SweepOutcome
+    /// What has happened to a task, and why it does not run.
+    func story(of id: TaskID) async -> StoryLookup
+
     func workers() async -> [NodeWorkers]
     func queues() async -> [QueueSummary]
     func cluster() async -> ClusterReport
@@ -125,6 +132,8 @@ public struct TaskSnapshot: Sendable, Hashable {
     public var owner: NodeName?
     /// Attempts that began, in this run of the task.
     public var attempt: UInt32
+    /// A manual retry begins a new one; 1 is the first.
+    public var run: UInt32
     public var interruptions: UInt32
     /// The node whose slot runs, or ran, the last attempt.
     public var worker: NodeName?
@@ -146,7 +155,7 @@ public struct TaskSnapshot: Sendable, Hashable {
 
     public init(
         id: TaskID, spec: TaskSpec, status: TaskStatus, owner: NodeName?, attempt: UInt32 = 0,
-        interruptions: UInt32 = 0,
+        run: UInt32 = 1, interruptions: UInt32 = 0,
         worker: NodeName? = nil, stolenBy: NodeName? = nil, createdAt: Timestamp, startedAt: Timestamp? = nil,
         finishedAt: Timestamp? = nil, dueAt: Timestamp? = nil, result: [UInt8]? = nil, failure: TaskFailure? = nil,
         isCancelRequested: Bool = false, duplicatesDiscarded: UInt32 = 0
@@ -156,6 +165,7 @@ public struct TaskSnapshot: Sendable, Hashable {
         self.status = status
         self.owner = owner
         self.attempt = attempt
+        self.run = run
         self.interruptions = interruptions
         self.worker = worker
         self.stolenBy = stolenBy
@@ -187,18 +197,24 @@ public struct TaskQuery: Sendable, Hashable {
     public var statuses: Set<TaskStatus>
     public var queue: String?
     public var taskType: String?
+    /// Ended at least so long ago.
+    public var age: Duration?
+    /// The type of the last failure, or a part of its message.
+    public var error: String?
     /// 1...`Limits.pageTasks`
     public var limit: Int
     /// Only tasks older than this one.
     public var before: TaskID?
 
     public init(
-        statuses: Set<TaskStatus> = [], queue: String? = nil, taskType: String? = nil, limit: Int = 50,
-        before: TaskID? = nil
+        statuses: Set<TaskStatus> = [], queue: String? = nil, taskType: String? = nil, age: Duration? = nil,
+        error: String? = nil, limit: Int = 50, before: TaskID? = nil
     ) {
         self.statuses = statuses
         self.queue = queue
         self.taskType = taskType
+        self.age = age
+        self.error = error
         self.limit = limit
         self.before = before
     }

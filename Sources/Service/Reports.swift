@@ -94,6 +94,23 @@ public struct ClusterReport: Sendable, Hashable {
         }
     }
 
+    /// Tasks that have failed for good.
+    public struct Letters: Sendable, Hashable {
+        public var count: UInt64
+        public var bytes: UInt64
+        /// When the oldest one failed.
+        public var oldest: Timestamp?
+        /// Given up for the bounds, since the processes of their nodes began.
+        public var dropped: UInt64
+
+        public init(count: UInt64 = 0, bytes: UInt64 = 0, oldest: Timestamp? = nil, dropped: UInt64 = 0) {
+            self.count = count
+            self.bytes = bytes
+            self.oldest = oldest
+            self.dropped = dropped
+        }
+    }
+
     public struct MemberReport: Sendable, Hashable {
         public var name: NodeName
         public var state: MemberState
@@ -242,13 +259,15 @@ public struct ClusterReport: Sendable, Hashable {
     public var ledgers: [LedgerReport]
     public var takeovers: [Takeover]
     public var losses: [Loss]
+    /// Of the nodes that answer.
+    public var letters: Letters
     /// What a user should know or do; empty if all is well.
     public var warnings: [String]
 
     public init(
         name: String, id: ClusterID?, answeredBy: NodeName, viewNumber: UInt64, viewDigest: UInt64, viewsAgree: Bool,
         voters: [NodeName], copies: Int, members: [MemberReport], ledgers: [LedgerReport], takeovers: [Takeover],
-        losses: [Loss], warnings: [String]
+        losses: [Loss], letters: Letters = Letters(), warnings: [String]
     ) {
         self.name = name
         self.id = id
@@ -262,6 +281,7 @@ public struct ClusterReport: Sendable, Hashable {
         self.ledgers = ledgers
         self.takeovers = takeovers
         self.losses = losses
+        self.letters = letters
         self.warnings = warnings
     }
 }

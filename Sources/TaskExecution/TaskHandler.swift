@@ -40,11 +40,15 @@ public struct HandlerError: Error, Hashable, Sendable, CustomStringConvertible {
     public var message: String
     /// Whether trying again may help. False sends the task to the dead letters at once.
     public var isRetryable: Bool
+    /// How long to rest before the next attempt, whatever the task's policy says, at most a day: what a server's
+    /// `Retry-After` told. Nil: as the policy says. It counts as one of the task's retries.
+    public var retryAfter: Duration?
 
-    public init(type: String, message: String, isRetryable: Bool) {
+    public init(type: String, message: String, isRetryable: Bool, retryAfter: Duration? = nil) {
         self.type = type
         self.message = message
         self.isRetryable = isRetryable
+        self.retryAfter = retryAfter
     }
 
     /// The payload is not what the handler takes: no retry can help.

@@ -23,7 +23,7 @@ extension TaskOwner {
             self.record(.cancelled(id, at: timestamp), in: index, then: .ended(id))
             return .cancelled
         }
-        if !record.isCancelRequested { self.record(.cancelRequested(id), in: index) }
+        if !record.isCancelRequested { self.record(.cancelRequested(id, at: timestamp), in: index) }
         effects.append(
             .stop(AttemptID(ledger: ledgers[index].primary.id, id: id, token: lease.token), at: lease.holder))
         return .requested

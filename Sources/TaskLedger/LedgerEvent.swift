@@ -42,24 +42,29 @@ public enum LedgerEvent: Hashable, Sendable {
     /// For good.
     case failed(TaskID, Token, TaskFailure, by: NodeName?, at: Timestamp)
     /// An attempt failed, and another one is due later.
-    case rescheduled(TaskID, Token, TaskFailure, due: Instant)
+    case rescheduled(TaskID, Token, TaskFailure, due: Instant, at: Timestamp)
     /// The lease was revoked: its executor is gone, or never got it. `isBlamed` if the attempt had begun there.
-    case interrupted(TaskID, Token, isBlamed: Bool)
+    case interrupted(TaskID, Token, isBlamed: Bool, at: Timestamp)
     /// A client wants it cancelled; its executor has it.
-    case cancelRequested(TaskID)
+    case cancelRequested(TaskID, at: Timestamp)
     case cancelled(TaskID, at: Timestamp)
     case expired(TaskID, at: Timestamp)
     /// An outcome came after the first one.
     case duplicateDiscarded(TaskID)
-    /// The ledger need not keep it any more: the registry has its outcome, or its time is up.
+    /// The ledger need not keep it any more: the registry has its outcome, its time is up, or a client wants that.
     case forgotten(TaskID)
+    /// A client wants another priority, or another time, of a task that waits; `due` nil: it may start.
+    case changed(TaskID, Priority, due: Instant?, at: Timestamp)
+    /// A client wants a task that has ended run again. From then on it is enqueued at `enqueuedAt`.
+    case retried(TaskID, run: UInt32, enqueuedAt: Instant, at: Timestamp)
 
     public var task: TaskID {
         switch self {
         case .accepted(let acceptance): acceptance.id
         case .leased(let id, _), .started(let id, _, _), .completed(let id, _, _, _, _), .failed(let id, _, _, _, _),
-            .rescheduled(let id, _, _, _), .interrupted(let id, _, _), .cancelRequested(let id), .cancelled(let id, _),
-            .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id):
+            .rescheduled(let id, _, _, _, _), .interrupted(let id, _, _, _), .cancelRequested(let id, _),
+            .cancelled(let id, _), .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id),
+            .changed(let id, _, _, _), .retried(let id, _, _, _):
             id
         }
     }
@@ -69,8 +74,9 @@ public enum LedgerEvent: Hashable, Sendable {
         switch self {
         case .accepted(let acceptance): 160 + acceptance.spec.cost
         case .completed(_, _, let result, _, _): 64 + result.count
-        case .failed(_, _, let failure, _, _), .rescheduled(_, _, let failure, _): 64 + failure.message.utf8.count
-        case .leased, .started, .interrupted, .cancelRequested, .cancelled, .expired, .duplicateDiscarded, .forgotten:
+        case .failed(_, _, let failure, _, _), .rescheduled(_, _, let failure, _, _): 64 + failure.message.utf8.count
+        case .leased, .started, .interrupted, .cancelRequested, .cancelled, .expired, .duplicateDiscarded, .forgotten,
+            .changed, .retried:
             64
         }
     }

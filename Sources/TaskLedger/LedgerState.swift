@@ -10,6 +10,9 @@ public struct LedgerState: Sendable {
     public private(set) var openCount = 0
     /// About how many bytes the tasks take.
     public private(set) var cost = 0
+    /// Tasks that have failed for good, and about how many of the bytes are theirs.
+    public private(set) var letterCount = 0
+    public private(set) var letterCost = 0
     /// How many tasks of each queue are in each status, by the status's raw value.
     public private(set) var depth: [String: [Int]] = [:]
 
@@ -64,7 +67,12 @@ public struct LedgerState: Sendable {
 
     private mutating func count(_ record: TaskRecord, _ sign: Int) {
         if !record.status.isFinal { openCount += sign }
-        cost += sign * record.cost
+        let cost = record.cost
+        self.cost += sign * cost
+        if record.status == .failed {
+            letterCount += sign
+            letterCost += sign * cost
+        }
         let status = Int(record.status.rawValue)
         if record.status == .processing {
             if sign > 0 { processing.insert(record.id) } else { processing.remove(record.id) }

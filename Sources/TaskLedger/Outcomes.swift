@@ -61,6 +61,8 @@ extension TaskOwner {
         }
         let settle = Action.settle(attempt, executor)
         guard attempt.token.run == record.run else {
+            // An earlier run has its outcome, or this one would not have begun.
+            if attempt.token.run < record.run { return discard(report, record, from: executor, in: index) }
             ledgers[index].primary.whenCommitted(settle)
             return
         }
@@ -98,7 +100,7 @@ extension TaskOwner {
         case .failed(let failure):
             fail(record, lease, failure, by: executor.name, in: index, at: now, timestamp: timestamp)
         case .released where !record.isCancelRequested:
-            self.record(.interrupted(record.id, lease.token, isBlamed: false), in: index)
+            self.record(.interrupted(record.id, lease.token, isBlamed: false, at: timestamp), in: index)
         case .stopped, .released:
             // It may have begun: an at_most_once task that was stopped for an owner of the past is not started again.
             interrupt(record, lease, isBlamed: false, in: index, timestamp: timestamp)
@@ -144,8 +146,11 @@ extension TaskOwner {
         } else if failure.isRetryable, record.failures < record.spec.retry.maxRetries,
             record.spec.delivery == .atLeastOnce
         {
-            let rest = record.spec.retry.delay(beforeRetry: record.failures + 1, using: &generator)
-            self.record(.rescheduled(record.id, lease.token, failure, due: now + rest), in: index)
+            // What the handler knows about the other end is better than any policy.
+            let rest =
+                failure.retryAfter.map { .milliseconds(Int64(min($0, Limits.retryAfterMilliseconds))) }
+                ?? record.spec.retry.delay(beforeRetry: record.failures + 1, using: &generator)
+            self.record(.rescheduled(record.id, lease.token, failure, due: now + rest, at: timestamp), in: index)
         } else {
             self.record(
                 .failed(record.id, lease.token, failure, by: executor, at: timestamp), in: index,
@@ -161,10 +166,10 @@ extension TaskOwner {
         #if PLANTED_BUGS
         let isBlamed = isBlamed && !PlantedBug.isActive(.poisonNotCounted)
         if PlantedBug.isActive(.cancelForgotten), record.isCancelRequested {
-            return self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed), in: index)
+            return self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed, at: timestamp), in: index)
         }
         if PlantedBug.isActive(.onceStartedAgain), record.spec.delivery == .atMostOnce {
-            return self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed), in: index)
+            return self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed, at: timestamp), in: index)
         }
         #endif
         doubtful[record.id] = nil
@@ -186,7 +191,7 @@ extension TaskOwner {
             self.record(
                 .failed(record.id, lease.token, failure, by: nil, at: timestamp), in: index, then: .ended(record.id))
         } else {
-            self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed), in: index)
+            self.record(.interrupted(record.id, lease.token, isBlamed: isBlamed, at: timestamp), in: index)
         }
     }
 

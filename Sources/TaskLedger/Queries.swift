@@ -6,6 +6,11 @@ extension TaskOwner {
         index(of: id).flatMap { ledgers[$0].primary.state[id] }
     }
 
+    /// Which ledger of this node has the task.
+    public func ledger(of id: TaskID) -> LedgerID? {
+        index(of: id).flatMap { ledgers[$0].primary.state[id] == nil ? nil : ledgers[$0].primary.id }
+    }
+
     /// Whether what is known of the task may be told: an outcome only once it is committed (rule R5).
     public func isTellable(_ record: TaskRecord) -> Bool {
         !record.status.isFinal || !uncommittedEnds.contains(record.id)

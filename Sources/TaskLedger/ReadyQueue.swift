@@ -12,12 +12,19 @@ public import Primitives
 /// time: O(1) for the usual task, O(log returning) for the others. Removal is lazy: whoever takes an item checks that its
 /// task is still ready (`ticket` tells two entries of one task apart).
 struct ReadyQueue: Sendable {
+    /// Tells the times apart that one task was enqueued.
+    struct Ticket: Sendable, Hashable {
+        var run: UInt32
+        var attempts: UInt32
+        var changes: UInt32
+    }
+
     struct Item: Sendable, Comparable {
         var id: TaskID
         var ledger: LedgerID
         var priority: Priority
         var enqueuedAt: Instant
-        var ticket: UInt64
+        var ticket: Ticket
 
         static func < (a: Item, b: Item) -> Bool { (a.enqueuedAt, a.id) < (b.enqueuedAt, b.id) }
     }
@@ -76,6 +83,19 @@ struct ReadyQueue: Sendable {
             best = (level, key)
         }
         return best?.level
+    }
+
+    /// Items that start before `item` would, at most `limit` of each level; some may have lapsed.
+    func itemsAhead(of item: Item, limit: Int) -> [Item] {
+        let mine = key(item)
+        let isAhead = { (other: Item) in key(other) < mine || key(other) == mine && other.id < item.id }
+        var ahead: [Item] = []
+        for level in levels {
+            // What was put back stands in front, in order as well.
+            ahead += level.fresh.prefix(limit).prefix(while: isAhead)
+            ahead += level.returning.unordered.lazy.filter(isAhead).prefix(limit)
+        }
+        return ahead
     }
 
     /// The best item; it may have lapsed.

@@ -6,7 +6,7 @@ public import Primitives
 /// | --- | --- |
 /// | of a ledger that does not rest | in the ready queue, and counted by `readyCount` |
 /// | of a ledger that rests (`Owned.restsUntil`): inherited, or come since | in `Owned.resting` |
-/// | whose lease was revoked while its holder may still begin it | in `revoked` |
+/// | whose lease was revoked while its holder may still begin it | in `revoked`, as are those that ended by that |
 ///
 /// So a backlog that rests costs nothing until its time has come, and nobody is lured by it: it is not advertised. The ends of
 /// the rests are alarms (`nextAlarm`), and `wake` puts the tasks into the ready queue. Leases of members do not rest: they
@@ -29,14 +29,15 @@ extension TaskOwner {
 
     /// The task is not pending any more. Where it was queued, its item lapses.
     mutating func unqueue(_ id: TaskID, in index: Int) {
-        if revoked.removeValue(forKey: id) == nil, ledgers[index].restsUntil == nil { readyCount -= 1 }
+        if revoked[id] == nil, ledgers[index].restsUntil == nil { readyCount -= 1 }
     }
 
     /// The ledger has left this node.
     mutating func unqueueAll(of owned: Owned) {
         for record in owned.primary.state.tasks.values where record.status == .pending {
-            if revoked.removeValue(forKey: record.id) == nil, owned.restsUntil == nil { readyCount -= 1 }
+            if revoked[record.id] == nil, owned.restsUntil == nil { readyCount -= 1 }
         }
+        revoked = revoked.filter { owned.primary.state[$0.key] == nil }
     }
 
     /// The lease is void, but its holder may begin the task up to `until`.
@@ -46,12 +47,8 @@ extension TaskOwner {
         let rest = until.flatMap { $0 > now ? $0 : nil }
         if let rest { revoked[record.id] = rest }
         interrupt(record, lease, isBlamed: lease.isStarted, in: index, timestamp: timestamp)
-        guard let rest else { return }
-        if ledgers[index].primary.state[record.id]?.status == .pending {
-            alarms.insert(Alarm(at: rest, id: record.id, ledger: ledgers[index].primary.id))
-        } else {
-            revoked[record.id] = nil
-        }
+        // If that has ended it, a client may want it run again before its holder is known to be fenced.
+        if let rest { alarms.insert(Alarm(at: rest, id: record.id, ledger: ledgers[index].primary.id)) }
     }
 
     /// It is known by now that some rests end earlier than a view had said.
@@ -88,7 +85,8 @@ extension TaskOwner {
 
     /// Tasks that rest in ledgers of this node, pending as they are.
     public var restingCount: Int {
-        ledgers.reduce(0) { $0 + ($1.restsUntil == nil ? 0 : $1.resting.count) } + revoked.count
+        ledgers.reduce(0) { $0 + ($1.restsUntil == nil ? 0 : $1.resting.count) }
+            + revoked.keys.count { task($0)?.status == .pending }
     }
 
     /// Nothing of the ledger starts before; nil: it does not rest, or this node does not serve it.

@@ -121,6 +121,7 @@ extension TaskOwner {
                 uncommittedEnds.insert(id)
             }
         }
+        gatherLetters(in: index)
         return ledgers[index].primary.state.openCount
     }
 
@@ -192,7 +193,8 @@ extension TaskOwner {
             case .accepted(let acceptance) where known == nil:
                 guard !ledgers[index].primary.state.mayHaveForgotten(acceptance.id) else { continue }
                 record(entry.event, in: index)
-            case .completed(let id, let token, _, _, _) where known?.status.isFinal == false:
+            case .completed(let id, let token, _, _, _)
+            where known?.status.isFinal == false && known?.run == token.run:
                 if let lease = known?.lease, lease.token != token {
                     effects.append(.stop(AttemptID(ledger: ledger, id: id, token: lease.token), at: lease.holder))
                 }
@@ -200,7 +202,7 @@ extension TaskOwner {
             case .failed(let id, let token, _, _, _) where known?.lease?.token == token:
                 record(entry.event, in: index, then: .ended(id))
             case .accepted, .leased, .started, .completed, .failed, .rescheduled, .interrupted, .cancelRequested,
-                .cancelled, .expired, .duplicateDiscarded, .forgotten:
+                .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried:
                 break
             }
         }

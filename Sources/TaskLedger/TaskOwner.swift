@@ -86,7 +86,8 @@ public struct DurabilityMark: Hashable, Sendable {
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, Starting, Granting, Outcomes, Takeover, Resting, Upkeep, Queries are extensions, one per concern.
+/// Files: Submission, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover, Resting, Upkeep,
+/// Queries, Explaining are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {
@@ -106,8 +107,12 @@ public struct TaskOwner: Sendable {
         var restsUntil: Instant?
         /// What is to be ready then; items may have lapsed.
         var resting: [ReadyQueue.Item] = []
-        /// Ended tasks whose outcome the registry has, oldest first.
+        /// Ended tasks whose outcome the registry has, oldest first, but for dead letters.
         var archived: Deque<TaskID> = []
+        /// Oldest first; items may have lapsed. See `DeadLetters`.
+        var letters: Deque<Letter> = []
+        /// Those of them whose outcome the registry has.
+        var archivedLetters: Set<TaskID> = []
         /// Ended tasks whose outcome the registry still lacks.
         var unarchived = 0
         /// Attempts whose outcome came second, and was counted.
@@ -141,6 +146,7 @@ public struct TaskOwner: Sendable {
         public var failed: UInt64 = 0
         public var duplicatesDiscarded: UInt64 = 0
         public var granted: UInt64 = 0
+        public var lettersDropped: UInt64 = 0
     }
 
     /// A takeover that this node has made.
@@ -223,7 +229,10 @@ public struct TaskOwner: Sendable {
         case .completed, .failed, .cancelled, .expired:
             ledgers[index].unarchived += 1
             if after == .completed { counters.completed += 1 }
-            if after == .failed { counters.failed += 1 }
+            if after == .failed {
+                counters.failed += 1
+                ledgers[index].letters.append(Letter(id: record.id, run: record.run))
+            }
         }
         if before == nil, !after.isFinal, let expires = record.expires {
             alarms.insert(Alarm(at: expires, id: record.id, ledger: ledgers[index].primary.id))
@@ -233,13 +242,18 @@ public struct TaskOwner: Sendable {
     func item(_ record: TaskRecord, _ ledger: LedgerID) -> ReadyQueue.Item {
         ReadyQueue.Item(
             id: record.id, ledger: ledger, priority: record.spec.priority, enqueuedAt: record.enqueuedAt,
-            ticket: UInt64(record.attempts))
+            ticket: ticket(of: record))
+    }
+
+    /// Differs each time that a task is enqueued.
+    private func ticket(of record: TaskRecord) -> ReadyQueue.Ticket {
+        ReadyQueue.Ticket(run: record.run, attempts: record.attempts, changes: record.changes)
     }
 
     /// The task of a queue item, if the item has not lapsed: it is still ready, and was not enqueued anew since.
     func live(_ item: ReadyQueue.Item) -> (index: Int, record: TaskRecord)? {
         guard let index = index(of: item.ledger), let record = ledgers[index].primary.state[item.id],
-            record.status == .pending, UInt64(record.attempts) == item.ticket, !rests(item.id, in: index)
+            record.status == .pending, ticket(of: record) == item.ticket, !rests(item.id, in: index)
         else { return nil }
         return (index, record)
     }
@@ -286,9 +300,10 @@ public struct TaskOwner: Sendable {
                 case .settle(let attempt, let executor): effects.append(.settled([attempt], for: executor))
                 case .ended(let id):
                     uncommittedEnds.remove(id)
-                    guard let record = ledgers[index].primary.state[id] else { continue }
+                    // A client may want it run again by now.
+                    guard let record = ledgers[index].primary.state[id], record.status.isFinal else { continue }
                     effects.append(.ended(record))
-                    if !settings.hasRegistry { archived(id) }
+                    if !settings.hasRegistry { archived(id, under: record.resultToken) }
                 }
             }
         }

@@ -4,16 +4,18 @@ public import Primitives
 ///
 /// States: `scheduled` -> `pending` -> `processing` -> `completed` or `failed`; a failed attempt goes back to `scheduled`
 /// until its retry is due, an interruption to `pending`; `cancelled` and `expired` end a task that was not started.
-/// A final state is never left.
+/// A final state is left only by a manual retry, which begins a new run.
 public struct TaskRecord: Hashable, Sendable {
     public let id: TaskID
     public private(set) var spec: TaskSpec
     public internal(set) var status: TaskStatus
-    /// Orders it among the ready ones; kept over retries, interruptions and takeovers.
-    public let enqueuedAt: Instant
+    /// Orders it among the ready ones; kept over retries, interruptions and takeovers. A new run has its own, or old
+    /// dead letters would pass all that is new.
+    public internal(set) var enqueuedAt: Instant
     /// When a `scheduled` task may start.
     public internal(set) var due: Instant?
-    public let expires: Instant?
+    /// Nil: never, or a client wants it run again.
+    public internal(set) var expires: Instant?
     /// Of the current attempt, while `processing`.
     public internal(set) var lease: Lease?
     /// A manual retry begins a new run.
@@ -36,8 +38,13 @@ public struct TaskRecord: Hashable, Sendable {
     public internal(set) var result: [UInt8]?
     /// Of the last failed attempt.
     public internal(set) var failure: TaskFailure?
-    /// The token under which the outcome was reached.
+    /// The token under which the last outcome was reached, of this run or of the one before.
     public internal(set) var finalToken: Token?
+    /// When the last attempt was leased; nil if that attempt is in the history.
+    public internal(set) var leasedAt: Timestamp?
+    /// How often a client has changed its priority, or when it may start.
+    public internal(set) var changes: UInt32 = 0
+    public internal(set) var history = TaskHistory()
 
     public init(_ acceptance: Acceptance) {
         id = acceptance.id
@@ -54,7 +61,8 @@ public struct TaskRecord: Hashable, Sendable {
         lease: Lease?, run: UInt32, attempts: UInt32, idleLeases: UInt32, failures: UInt32,
         interruptions: UInt32, isCancelRequested: Bool,
         duplicatesDiscarded: UInt32, startedAt: Timestamp?, worker: NodeName?, finishedAt: Timestamp?, result: [UInt8]?,
-        failure: TaskFailure?, finalToken: Token?
+        failure: TaskFailure?, finalToken: Token?, leasedAt: Timestamp? = nil, changes: UInt32 = 0,
+        history: TaskHistory = TaskHistory()
     ) {
         self.id = id
         self.spec = spec
@@ -76,13 +84,24 @@ public struct TaskRecord: Hashable, Sendable {
         self.result = result
         self.failure = failure
         self.finalToken = finalToken
+        self.leasedAt = leasedAt
+        self.changes = changes
+        self.history = history
     }
 
-    /// Without payload and result, for listings: a page of them could be a gigabyte.
+    /// Without payload, result and history, for listings: a page of them could be a gigabyte.
     public var summary: TaskRecord {
         var copy = self
         copy.spec.payload = []
         copy.result = nil
+        copy.history = TaskHistory()
+        return copy
+    }
+
+    /// Without payload and result: neither tells why a task waits, or what has happened to it.
+    public var outline: TaskRecord {
+        var copy = summary
+        copy.history = history
         return copy
     }
 
@@ -96,17 +115,26 @@ public struct TaskRecord: Hashable, Sendable {
     public var isSuspectedPoison: Bool { interruptions >= Limits.neighbourlyInterruptions }
 
     /// About how many bytes it takes.
-    public var cost: Int { 400 + spec.cost + (result?.count ?? 0) + (failure?.message.utf8.count ?? 0) }
+    public var cost: Int {
+        400 + spec.cost + (result?.count ?? 0) + (failure?.message.utf8.count ?? 0) + history.cost
+    }
+
+    /// Under which the registry keeps the outcome: a later run has a greater one.
+    public var resultToken: Token {
+        guard let finalToken, finalToken.run == run else { return Token(run: run, term: Term(0), attempt: 0) }
+        return finalToken
+    }
 
     /// Applies an event of this task. Total: an event that does not fit the state changes nothing, since it may come from
     /// a peer; its owner decides so that this does not happen.
     mutating func apply(_ event: LedgerEvent) {
+        if case .duplicateDiscarded = event { duplicatesDiscarded &+= 1 }
         guard !status.isFinal else {
-            if case .duplicateDiscarded = event { duplicatesDiscarded &+= 1 }
+            if case .retried(_, let run, let enqueuedAt, let at) = event { begin(run, enqueuedAt, at) }
             return
         }
         switch event {
-        case .accepted, .duplicateDiscarded, .forgotten:
+        case .accepted, .duplicateDiscarded, .forgotten, .retried:
             break
         case .leased(_, let lease):
             status = .processing
@@ -114,6 +142,7 @@ public struct TaskRecord: Hashable, Sendable {
             self.lease = lease
             attempts &+= 1
             worker = lease.holder.name
+            leasedAt = lease.at
             startedAt = lease.isStarted ? lease.at : nil
         case .started(_, let token, let at):
             guard lease?.token == token else { return }
@@ -129,18 +158,20 @@ public struct TaskRecord: Hashable, Sendable {
             if let executor { worker = executor }
             failures &+= 1
             end(.failed, token, at)
-        case .rescheduled(_, let token, let failure, let due):
+        case .rescheduled(_, let token, let failure, let due, let at):
             #if PLANTED_BUGS
             if PlantedBug.isActive(.retriesNotCounted) { failures &-= 1 }
             #endif
             guard lease?.token == token else { return }
+            remember(.attemptFailed(failure), token, at)
             self.failure = failure
             failures &+= 1
             lease = nil
             status = .scheduled
             self.due = due
-        case .interrupted(_, let token, let isBlamed):
+        case .interrupted(_, let token, let isBlamed, let at):
             guard lease?.token == token else { return }
+            remember(.interrupted(isBlamed: isBlamed), token, at)
             #if PLANTED_BUGS
             if PlantedBug.isActive(.interruptionCountedAsFailure) { failures &+= 1 }
             #endif
@@ -148,8 +179,18 @@ public struct TaskRecord: Hashable, Sendable {
             if lease?.isStarted == false { idleLeases &+= 1 }
             lease = nil
             status = .pending
-        case .cancelRequested:
+        case .cancelRequested(_, let at):
             isCancelRequested = true
+            history.append(TaskHistory.Step(kind: .cancelRequested, at: at, run: run))
+        case .changed(_, let priority, let due, let at):
+            guard status != .processing else { return }
+            spec.priority = priority
+            changes &+= 1
+            if status != .blocked {
+                self.due = due
+                status = due == nil ? .pending : .scheduled
+            }
+            history.append(TaskHistory.Step(kind: .changed(priority), at: at, run: run))
         case .cancelled(_, let at):
             end(.cancelled, lease?.token, at)
         case .expired(_, let at):
@@ -163,6 +204,37 @@ public struct TaskRecord: Hashable, Sendable {
         finishedAt = at
         lease = nil
         due = nil
+    }
+
+    /// The present attempt becomes one of the past.
+    private mutating func remember(_ kind: TaskHistory.Step.Kind, _ token: Token?, _ at: Timestamp) {
+        history.append(
+            TaskHistory.Step(
+                kind: kind, at: at, run: run, token: token, node: leasedAt == nil ? nil : worker, leasedAt: leasedAt,
+                startedAt: leasedAt == nil ? nil : startedAt))
+        leasedAt = nil
+    }
+
+    /// A new run. What the ones before have done is in the history.
+    private mutating func begin(_ run: UInt32, _ enqueuedAt: Instant, _ at: Timestamp) {
+        guard run == self.run &+ 1 else { return }
+        remember(.ended(status, failure), finalToken?.run == self.run ? finalToken : nil, finishedAt ?? at)
+        self.run = run
+        history.append(TaskHistory.Step(kind: .retried, at: at, run: run))
+        self.enqueuedAt = enqueuedAt
+        status = .pending
+        expires = nil
+        spec.expiry = nil
+        attempts = 0
+        idleLeases = 0
+        failures = 0
+        interruptions = 0
+        isCancelRequested = false
+        startedAt = nil
+        worker = nil
+        finishedAt = nil
+        result = nil
+        failure = nil
     }
 
     mutating func becomeDue() {

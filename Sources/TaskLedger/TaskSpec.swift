@@ -135,11 +135,15 @@ public struct TaskFailure: Hashable, Sendable {
     public var message: String
     /// Whether trying again may help.
     public var isRetryable: Bool
+    /// Milliseconds to rest before the next attempt, whatever the task's policy says; nil: as that says. At most
+    /// `Limits.retryAfterMilliseconds`.
+    public var retryAfter: UInt32?
 
-    public init(type: String, message: String, isRetryable: Bool) {
+    public init(type: String, message: String, isRetryable: Bool, retryAfter: UInt32? = nil) {
         self.type = type
         self.message = message
         self.isRetryable = isRetryable
+        self.retryAfter = retryAfter
     }
 }
 

@@ -29,16 +29,22 @@ extension TaskOwner {
                 if let due = ledgers[index].primary.state[record.id] { queue(due, in: index) }
             } else if let until = revoked[record.id], until <= now {
                 revoked[record.id] = nil
-                queue(record, in: index)
+                if record.status == .pending { queue(record, in: index) }
             }
         }
     }
 
     /// The registry holds the outcome. The newest of these stay in the ledger for quick answers; older ones are forgotten
-    /// here, and a ledger whose founder is gone forgets all.
-    public mutating func archived(_ id: TaskID) {
-        guard let index = index(of: id), ledgers[index].primary.state[id]?.status.isFinal == true else { return }
+    /// here, and a ledger whose founder is gone forgets all, but for dead letters.
+    ///
+    /// - Parameter token: of the outcome that it holds: there may be a later one by now.
+    public mutating func archived(_ id: TaskID, under token: Token) {
+        guard let index = index(of: id), let record = ledgers[index].primary.state[id], record.status.isFinal,
+            record.resultToken == token
+        else { return }
+        if record.status == .failed, !ledgers[index].archivedLetters.insert(id).inserted { return }
         ledgers[index].unarchived = max(0, ledgers[index].unarchived - 1)
+        guard record.status != .failed else { return }
         ledgers[index].archived.append(id)
         forget(in: index)
     }
@@ -105,8 +111,9 @@ extension TaskOwner {
     /// The registry was emptied: what it had and this node still holds is to be written again.
     public mutating func rewriteOutcomes() {
         for index in ledgers.indices {
-            let archived = ledgers[index].archived
+            let archived = ledgers[index].archived + ledgers[index].archivedLetters.sorted()
             ledgers[index].archived = []
+            ledgers[index].archivedLetters = []
             ledgers[index].unarchived += archived.count
             for id in archived { ledgers[index].primary.whenCommitted(.ended(id)) }
         }
@@ -117,7 +124,7 @@ extension TaskOwner {
         guard !settings.hasRegistry else { return }
         for index in ledgers.indices {
             let stale = ledgers[index].primary.state.tasks.values.filter { record in
-                guard let end = record.finishedAt, record.status.isFinal else { return false }
+                guard let end = record.finishedAt, record.status.isFinal, record.status != .failed else { return false }
                 return wallClock.milliseconds - end.milliseconds > Int64(clamping: record.spec.resultTTL)
             }
             for id in stale.map(\.id).sorted() {

@@ -19,7 +19,7 @@ extension ByteWriter {
         if case .accepted(let acceptance) = value { return self.acceptance(acceptance) }
         taskID(value.task)
         switch value {
-        case .accepted, .cancelRequested, .duplicateDiscarded, .forgotten:
+        case .accepted, .duplicateDiscarded, .forgotten:
             break
         case .leased(_, let lease):
             self.lease(lease)
@@ -36,14 +36,24 @@ extension ByteWriter {
             taskFailure(failure)
             optional(executor) { $0.nodeName($1) }
             timestamp(at)
-        case .rescheduled(_, let token, let failure, let due):
+        case .rescheduled(_, let token, let failure, let due, let at):
             self.token(token)
             taskFailure(failure)
             instant(due)
-        case .interrupted(_, let token, let isBlamed):
+            timestamp(at)
+        case .interrupted(_, let token, let isBlamed, let at):
             self.token(token)
             bool(isBlamed)
-        case .cancelled(_, let at), .expired(_, let at):
+            timestamp(at)
+        case .cancelRequested(_, let at), .cancelled(_, let at), .expired(_, let at):
+            timestamp(at)
+        case .changed(_, let priority, let due, let at):
+            self.priority(priority)
+            optional(due) { $0.instant($1) }
+            timestamp(at)
+        case .retried(_, let run, let enqueuedAt, let at):
+            varint(UInt64(run))
+            instant(enqueuedAt)
             timestamp(at)
         }
     }
@@ -74,13 +84,17 @@ extension ByteReader {
             .failed(
                 try taskID(), try attemptToken(), try taskFailure(),
                 by: try optional { (reader) throws(WireError) in try reader.nodeName() }, at: try timestamp())
-        case 6: .rescheduled(try taskID(), try attemptToken(), try taskFailure(), due: try instant())
-        case 7: .interrupted(try taskID(), try attemptToken(), isBlamed: try bool())
-        case 8: .cancelRequested(try taskID())
+        case 6:
+            .rescheduled(
+                try taskID(), try attemptToken(), try taskFailure(), due: try instant(), at: try timestamp())
+        case 7: .interrupted(try taskID(), try attemptToken(), isBlamed: try bool(), at: try timestamp())
+        case 8: .cancelRequested(try taskID(), at: try timestamp())
         case 9: .cancelled(try taskID(), at: try timestamp())
         case 10: .expired(try taskID(), at: try timestamp())
         case 11: .duplicateDiscarded(try taskID())
         case 12: .forgotten(try taskID())
+        case 13: .changed(try taskID(), try priority(), due: try optionalInstant(), at: try timestamp())
+        case 14: .retried(try taskID(), run: try counter("run"), enqueuedAt: try instant(), at: try timestamp())
         default: throw .invalid("kind of ledger event")
         }
     }
@@ -102,6 +116,8 @@ extension LedgerEvent {
         case .expired: 10
         case .duplicateDiscarded: 11
         case .forgotten: 12
+        case .changed: 13
+        case .retried: 14
         }
     }
 }

@@ -27,6 +27,12 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case pushPull = 12
     /// `PermitRequest`; `PermitReply`.
     case permit = 13
+    /// A task's id; `InspectReply`.
+    case inspect = 14
+    /// `WishRequest`; `WishReply`.
+    case wish = 15
+    /// `SweepRequest`; `SweepReply`.
+    case sweep = 16
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.

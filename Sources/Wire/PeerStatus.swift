@@ -93,6 +93,23 @@ public struct PeerStatus: Hashable, Sendable {
         }
     }
 
+    /// Its dead letters.
+    public struct Letters: Hashable, Sendable {
+        public var count: UInt64
+        public var bytes: UInt64
+        /// When the oldest one failed.
+        public var oldest: Timestamp?
+        /// Given up for the bounds, since the process began.
+        public var dropped: UInt64
+
+        public init(count: UInt64 = 0, bytes: UInt64 = 0, oldest: Timestamp? = nil, dropped: UInt64 = 0) {
+            self.count = count
+            self.bytes = bytes
+            self.oldest = oldest
+            self.dropped = dropped
+        }
+    }
+
     public var node: NodeID
     public var viewNumber: UInt64
     public var viewDigest: UInt64
@@ -112,12 +129,14 @@ public struct PeerStatus: Hashable, Sendable {
     public var takeovers: [Takeover]
     public var disk: Disk
     public var standing: Standing
+    public var letters: Letters
 
     public init(
         node: NodeID, viewNumber: UInt64, viewDigest: UInt64, load: LoadDigest, slotCount: UInt32, busy: [Slot],
         taskTypes: [String], completed: UInt64, failed: UInt64, duplicatesDiscarded: UInt64, stolen: UInt64,
         unwrittenResults: UInt64, isRegistryConnected: Bool?, ledgers: [Ledger], queues: [Queue],
-        takeovers: [Takeover], disk: Disk, standing: Standing
+        takeovers: [Takeover], disk: Disk, standing: Standing,
+        letters: Letters = Letters()
     ) {
         self.node = node
         self.viewNumber = viewNumber
@@ -137,6 +156,7 @@ public struct PeerStatus: Hashable, Sendable {
         self.takeovers = takeovers
         self.disk = disk
         self.standing = standing
+        self.letters = letters
     }
 }
 

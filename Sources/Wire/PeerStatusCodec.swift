@@ -46,6 +46,8 @@ extension ByteWriter {
         bool(value.standing.mayStart)
         bool(value.standing.reachesMajority)
         optional(value.standing.unreadiness) { $0.text($1, upTo: Limits.reasonBytes) }
+        for counter in [value.letters.count, value.letters.bytes, value.letters.dropped] { varint(counter) }
+        optional(value.letters.oldest) { $0.timestamp($1) }
     }
 }
 
@@ -66,13 +68,19 @@ extension ByteReader {
             },
             takeovers: try array(upTo: Limits.takeovers, "takeovers") { reader throws(WireError) in
                 try reader.takeover()
-            }, disk: try disk(), standing: try standing())
+            }, disk: try disk(), standing: try standing(), letters: try letters())
     }
 
     private mutating func disk() throws(WireError) -> PeerStatus.Disk {
         PeerStatus.Disk(
             journalBytes: try varint(), isFull: try bool(), sync: try string(upTo: Limits.nameBytes, "sync"),
             sinceSync: try optional { reader throws(WireError) in try reader.duration() }, worstSync: try duration())
+    }
+
+    private mutating func letters() throws(WireError) -> PeerStatus.Letters {
+        var letters = PeerStatus.Letters(count: try varint(), bytes: try varint(), dropped: try varint())
+        letters.oldest = try optionalTimestamp()
+        return letters
     }
 
     private mutating func standing() throws(WireError) -> PeerStatus.Standing {

@@ -18,13 +18,22 @@ public struct ListRequest: Hashable, Sendable {
     public var statuses: UInt8
     public var queue: String?
     public var taskType: String?
+    /// Ended at least so long ago.
+    public var age: Duration?
+    /// The type of the last failure, or a part of its message.
+    public var error: String?
     public var before: TaskID?
     public var limit: UInt32
 
-    public init(statuses: UInt8, queue: String?, taskType: String?, before: TaskID?, limit: UInt32) {
+    public init(
+        statuses: UInt8, queue: String?, taskType: String?, age: Duration? = nil, error: String? = nil,
+        before: TaskID?, limit: UInt32
+    ) {
         self.statuses = statuses
         self.queue = queue
         self.taskType = taskType
+        self.age = age
+        self.error = error
         self.before = before
         self.limit = limit
     }
@@ -75,6 +84,8 @@ extension ByteWriter {
         uint8(value.statuses)
         optional(value.queue) { $0.string($1) }
         optional(value.taskType) { $0.string($1) }
+        optional(value.age) { $0.duration($1) }
+        optional(value.error) { $0.string($1) }
         optional(value.before) { $0.taskID($1) }
         uint32(value.limit)
     }
@@ -149,6 +160,10 @@ extension ByteReader {
         }
         return ListRequest(
             statuses: try uint8(), queue: try optional(name), taskType: try optional(name),
+            age: try optional { reader throws(WireError) in try reader.duration() },
+            error: try optional { reader throws(WireError) in
+                try reader.string(upTo: Limits.errorFilterBytes, "error")
+            },
             before: try optional { reader throws(WireError) in try reader.taskID() }, limit: try uint32())
     }
 

@@ -40,7 +40,9 @@ extension ByteWriter {
     public mutating func taskFailure(_ value: TaskFailure) {
         string(value.type)
         string(value.message)
-        bool(value.isRetryable)
+        guard let rest = value.retryAfter, value.isRetryable else { return bool(value.isRetryable) }
+        uint8(2)
+        varint(UInt64(min(rest, Limits.retryAfterMilliseconds)))
     }
 
     public mutating func acceptance(_ value: Acceptance) {
@@ -79,6 +81,9 @@ extension ByteWriter {
         optional(value.result) { $0.byteString($1) }
         optional(value.failure) { $0.taskFailure($1) }
         optional(value.finalToken) { $0.token($1) }
+        optional(value.leasedAt) { $0.timestamp($1) }
+        varint(UInt64(value.changes))
+        taskHistory(value.history)
     }
 }
 
@@ -139,9 +144,17 @@ extension ByteReader {
     }
 
     public mutating func taskFailure() throws(WireError) -> TaskFailure {
-        TaskFailure(
+        var failure = TaskFailure(
             type: try string(upTo: Limits.nameBytes, "type of failure"),
-            message: try string(upTo: Limits.errorBytes, "message of failure"), isRetryable: try bool())
+            message: try string(upTo: Limits.errorBytes, "message of failure"), isRetryable: true)
+        switch try uint8() {
+        case 0: failure.isRetryable = false
+        case 1: break
+        case 2:
+            failure.retryAfter = UInt32(try number(upTo: UInt64(Limits.retryAfterMilliseconds), "rest before a retry"))
+        default: throw .invalid("whether a failure is retryable")
+        }
+        return failure
     }
 
     public mutating func acceptance() throws(WireError) -> Acceptance {
@@ -172,7 +185,8 @@ extension ByteReader {
                 try reader.byteString(upTo: Limits.resultBytes, "result")
             },
             failure: try optional { (reader) throws(WireError) in try reader.taskFailure() },
-            finalToken: try optional { (reader) throws(WireError) in try reader.attemptToken() })
+            finalToken: try optional { (reader) throws(WireError) in try reader.attemptToken() },
+            leasedAt: try optionalTimestamp(), changes: try counter("changes"), history: try taskHistory())
         guard record.isPlausible else { throw .invalid("task record") }
         return record
     }
@@ -184,11 +198,11 @@ extension ByteReader {
         return token
     }
 
-    private mutating func optionalInstant() throws(WireError) -> Instant? {
+    mutating func optionalInstant() throws(WireError) -> Instant? {
         try optional { (reader) throws(WireError) in try reader.instant() }
     }
 
-    private mutating func optionalTimestamp() throws(WireError) -> Timestamp? {
+    mutating func optionalTimestamp() throws(WireError) -> Timestamp? {
         try optional { (reader) throws(WireError) in try reader.timestamp() }
     }
 }

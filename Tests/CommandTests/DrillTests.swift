@@ -23,7 +23,8 @@ struct DrillTests {
         let end = finished.map { "\"\(time($0).rfc3339)\"" } ?? "null"
         let text = #"""
             {"id": "\#(id(number))", "status": "\#(status)", "task_type": "sleep", "queue": "default", "priority": 5,
-             "node": "node-1", "attempt": \#(attempt), "interruptions": \#(interruptions), "created_at": "\#(time(-500).rfc3339)",
+             "node": "node-1", "attempt": \#(attempt), "run": 1,
+             "interruptions": \#(interruptions), "created_at": "\#(time(-500).rfc3339)",
              "run_at": null, "started_at": "\#(time(started).rfc3339)", "finished_at": \#(end), "expires_at": null,
              "worker": "\#(worker)", "stolen_by": null, "max_retries": 3,
              "retry": {"backoff": "none", "base": 1, "max": 1, "jitter": 0}, "timeout": 300, "delivery": "at_least_once",

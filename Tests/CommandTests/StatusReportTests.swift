@@ -11,7 +11,7 @@ struct StatusReportTests {
     private func document(
         status: String = "healthy", states: [String] = ["alive", "alive", "alive"], names: String = "node",
         warnings: [String] = [], lost: String = "0", losses: String = "", syncs: [String] = ["always"],
-        fullDisk: Bool = false, unready: Bool = false
+        fullDisk: Bool = false, unready: Bool = false, letters: Int = 0
     ) throws -> ClusterDocument {
         let members = states.enumerated().map { index, state in
             #"""
@@ -33,7 +33,9 @@ struct StatusReportTests {
             {"status": "\#(status)", "name": "local", "id": "4f2a91c3000000000000000000000000", "answered_by": "node-1",
              "view": {"number": 7, "digest": "0011223344556677", "agree": true, "voters": ["node-1"], "copies": 2},
              "members": [\#(members.joined(separator: ","))], "ledgers": [], "takeovers": [], "recovered": 24,
-             "lost": \#(lost), "losses": [\#(losses)], "warnings": [\#(warnings)]}
+             "lost": \#(lost), "losses": [\#(losses)],
+             "dead_letters": {"count": \#(letters), "bytes": 2048, "oldest": "1970-01-12T11:46:40.000Z",
+                              "dropped": \#(letters / 2)}, "warnings": [\#(warnings)]}
             """#
         return try JSONDecoder().decode(ClusterDocument.self, from: Data(text.utf8))
     }
@@ -114,6 +116,13 @@ struct StatusReportTests {
         #expect(lines[0].contains("1 of 3 nodes alive"))
         #expect(lines.contains { $0.hasPrefix("node-1  waiting") }, "a voter that is back, and not listed yet")
         #expect(lines.contains { $0.hasPrefix("node-2  absent") })
+    }
+
+    @Test func deadLettersAreToldWithTheirAge() throws {
+        let none = lines(StatusReport(cluster: try document(), local: nil, now: Self.now))
+        #expect(!none.contains { $0.hasPrefix("dead letters") })
+        let some = lines(StatusReport(cluster: try document(letters: 12), local: nil, now: Self.now))
+        #expect(some.contains("dead letters: 12, 2.0 kB, the oldest 2 h old, 6 dropped: `apus dlq list`"))
     }
 
     @Test func lossesAreToldByTheirOwner() throws {

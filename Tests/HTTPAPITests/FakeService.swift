@@ -11,6 +11,11 @@ final class FakeService: ClusterService {
         var tasks: [TaskID: TaskSnapshot] = [:]
         var lookups: [TaskID: TaskLookup] = [:]
         var cancels: [TaskID: CancelOutcome] = [:]
+        var wishes: [TaskID: WishOutcome] = [:]
+        var wished: [TaskWish] = []
+        var sweeps: [LetterSweep] = []
+        var sweep = SweepOutcome(done: 3, left: 1, missing: [])
+        var story = StoryLookup.unknown
         /// Instead of accepting.
         var refusal: SubmissionRefusal?
         var durability = AcceptedTask.Durability.replicated
@@ -99,6 +104,21 @@ final class FakeService: ClusterService {
     }
 
     func cancel(_ id: TaskID) async -> CancelOutcome { update { $0.cancels[id] ?? .unknown } }
+    func carryOut(_ wish: TaskWish, for id: TaskID) async -> WishOutcome {
+        update { state in
+            state.wished.append(wish)
+            return state.wishes[id] ?? .unknown
+        }
+    }
+
+    func sweepLetters(_ sweep: LetterSweep) async -> SweepOutcome {
+        update { state in
+            state.sweeps.append(sweep)
+            return state.sweep
+        }
+    }
+
+    func story(of id: TaskID) async -> StoryLookup { update { $0.story } }
     func workers() async -> [NodeWorkers] { Samples.workers }
     func queues() async -> [QueueSummary] { Samples.queues }
     func cluster() async -> ClusterReport { update { $0.report } }

@@ -75,7 +75,8 @@ import Testing
 
     @Test(arguments: [
         (HTTPRequest.Method.put, "/api/tasks", "GET, HEAD, OPTIONS, POST"), (.post, "/health", "GET, HEAD, OPTIONS"),
-        (.get, "/api/tasks/batch", "OPTIONS, POST"), (.patch, "/tasks/\(Samples.id)", "DELETE, GET, HEAD, OPTIONS"),
+        (.get, "/api/tasks/batch", "OPTIONS, POST"),
+        (.put, "/tasks/\(Samples.id)", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         (.head, "/api/cluster/drain", "OPTIONS, POST"),
     ])
     func otherMethodsAreToldWhichThereAre(method: HTTPRequest.Method, path: String, allow: String) async throws {

@@ -61,6 +61,8 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         api.service.update { state in
             state.lookups[Samples.id] = .found(Samples.task)
             state.cancels[Samples.id] = .requested(Samples.task)
+            state.wishes[Samples.id] = .done(Samples.task)
+            state.story = .found(Samples.story)
             state.page = TaskPage(tasks: [Samples.task], next: Samples.id, missing: [])
         }
     }
@@ -83,8 +85,10 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         for (path, name, operation) in operations {
             let target = path.replacing("{id}", with: Samples.id.description).replacing("{queue}", with: "mail")
             let method = try #require(HTTPRequest.Method(rawValue: name.uppercased()))
-            let isBatch = path.hasSuffix("batch")
-            let body = operation["requestBody"] == nil ? nil : isBatch ? #"[{"type":"a"},{}]"# : #"{"type":"a"}"#
+            // A purged task is answered without the task.
+            let isPurge = path.hasSuffix("purge")
+            api.service.update { $0.wishes[Samples.id] = .done(isPurge ? nil : Samples.task) }
+            let body = Self.body(operation["requestBody"]?["content"]?["application/json"]?["schema"])
             let answer = try await api(method, target, body: body)
             let response = try #require(
                 operation["responses"]?[String(answer.status)], "\(name) \(path): \(answer.status)")
@@ -95,6 +99,16 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
             }
             let found = violations(try answer.decoded(as: JSONValue.self), schema)
             #expect(found == [], "\(name) \(path)")
+        }
+    }
+
+    private static func body(_ schema: JSONValue?) -> String? {
+        guard case .string(let reference) = schema?["$ref"] else { return nil }
+        switch reference.split(separator: "/").last {
+        case "Batch": return #"[{"type":"a"},{}]"#
+        case "Change": return #"{"priority":"low","run_at":null}"#
+        case "LetterFilter": return #"{"queue":"mail","age":60}"#
+        default: return #"{"type":"a"}"#
         }
     }
 

@@ -26,6 +26,16 @@ enum Samples {
         failure: TaskFailure(type: "timeout", message: "too \"slow\"\t", isRetryable: true),
         isCancelRequested: true, duplicatesDiscarded: 3)
 
+    static let story = TaskStory(
+        task: task,
+        transitions: TaskTransition.Kind.allCases.map {
+            TaskTransition(
+                kind: $0, at: time, node: node(2), run: 1, attempt: 2, term: Term(3), failure: task.failure,
+                priority: .high, isBlamed: true)
+        } + [TaskTransition(kind: .accepted, at: time, run: 1)],
+        cut: 4,
+        explanation: Explanation(reason: .behind, detail: "others come first", ahead: 7, until: time))
+
     static let accepted = AcceptedTask(
         id: id, status: .pending, owner: node(1), durability: .degraded, holders: [node(1)], createdAt: time)
 
@@ -73,7 +83,8 @@ enum Samples {
         takeovers: [
             .init(ledger: LedgerID(1), term: Term(2), from: node(2), to: node(1), at: time, recovered: 10),
             .init(ledger: LedgerID(3), term: Term(2), from: node(2), to: node(1), at: time, recovered: 5),
-        ], losses: [.init(ledger: LedgerID(4), primary: node(3), view: 7, tasks: 2)], warnings: [])
+        ], losses: [.init(ledger: LedgerID(4), primary: node(3), view: 7, tasks: 2)],
+        letters: .init(count: 5, bytes: 6000, oldest: time, dropped: 1), warnings: [])
 
     static let recovery = RecoveryReport(
         answeredBy: node(1), viewNumber: 6, voters: 3, majority: 2,

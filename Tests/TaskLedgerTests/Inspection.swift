@@ -23,7 +23,7 @@ extension TaskOwner {
                     let isAccounted = owned.restsUntil == nil || owned.resting.contains { $0.id == record.id }
                     if revoked[record.id] == nil, !isAccounted { return "\(record.id) neither rests nor is ready" }
                     if revoked[record.id] == nil, owned.restsUntil == nil { pending += 1 }
-                } else if revoked[record.id] != nil {
+                } else if revoked[record.id] != nil, !record.status.isFinal {
                     return "\(record.id) rests as \(record.status)"
                 }
                 if record.status == .processing { leased.append(record.id) }
@@ -72,10 +72,6 @@ extension LedgerPrimary {
         }
         return nil
     }
-}
-
-extension TaskOwner {
-    func ledger(of id: TaskID) -> LedgerID? { index(of: id).map { ledgers[$0].primary.id } }
 }
 
 // Tables that are not about the journal: whatever is appended is durable at once.

@@ -55,7 +55,9 @@ import Testing
 
     @Test func committedEntriesAreKeptUpToTheirLimit() {
         var copy = LedgerCopy(id: Sample.ledger)
-        for _ in 0...Limits.recentEntries { _ = copy.append(.cancelRequested(Sample.task(1)), in: .first) }
+        for _ in 0...Limits.recentEntries {
+            _ = copy.append(.cancelRequested(Sample.task(1), at: Sample.at), in: .first)
+        }
         copy.commit(upTo: .max)
         #expect(copy.committed == copy.last.sequence)
         #expect(copy.recent.count == Limits.recentEntries)

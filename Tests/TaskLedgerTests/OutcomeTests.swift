@@ -188,7 +188,7 @@ import Testing
         // Both end and are forgotten; the tail comes again.
         for id in [Sample.task(2), Sample.task(50)] {
             _ = bench.cancel(id)
-            bench.owner.archived(id)
+            bench.archived(id)
             #expect(bench.status(id) == nil)
         }
         bench.adopt(tail)
@@ -206,7 +206,7 @@ import Testing
             if let lease = bench.owner.task(id)?.lease {
                 bench.report(AttemptID(ledger: Sample.ledger, id: id, token: lease.token), .stopped, from: lease.holder)
             }
-            bench.owner.archived(id)
+            bench.archived(id)
         }
         let isDrained = bench.isDrained()
         #expect(isDrained)

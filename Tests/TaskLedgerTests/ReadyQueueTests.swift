@@ -8,7 +8,7 @@ import Testing
     static func item(_ id: UInt64, _ priority: Int, _ at: Int64) -> ReadyQueue.Item {
         ReadyQueue.Item(
             id: Sample.task(id), ledger: Sample.ledger, priority: Priority(priority) ?? .normal,
-            enqueuedAt: Sample.instant(at), ticket: 0)
+            enqueuedAt: Sample.instant(at), ticket: .init(run: 1, attempts: 0, changes: 0))
     }
 
     static func key(_ item: ReadyQueue.Item) -> (Int64, Int, TaskID) {

@@ -26,7 +26,7 @@ final class Simulation {
         case upkeep(Int)
         case deliver(SimulatedMessage, from: Int, to: Int, version: Int)
         case ended(Int, process: Int, AttemptID, AttemptOutcome)
-        case archived(Int, process: Int, TaskID)
+        case archived(Int, process: Int, TaskID, Token)
         case requestFailed(Int, process: Int, LedgerID, NodeName, epoch: UInt32)
         case synced(Int, process: Int, upTo: Int)
         case decide
@@ -189,9 +189,9 @@ final class Simulation {
         case .ended(let node, let process, let attempt, let outcome):
             guard nodes[node].process == process, nodes[node].isUp else { return }
             ended(attempt, outcome, at: node)
-        case .archived(let node, let process, let id):
+        case .archived(let node, let process, let id, let token):
             guard nodes[node].process == process, nodes[node].isUp else { return }
-            nodes[node].owner.archived(id)
+            nodes[node].owner.archived(id, under: token)
             turn(node)
         case .requestFailed(let node, let process, let ledger, let name, let epoch):
             guard nodes[node].process == process, nodes[node].isUp else { return }

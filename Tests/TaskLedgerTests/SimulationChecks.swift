@@ -51,7 +51,9 @@ extension Simulation {
     func began(_ assignment: Assignment, at node: Int) {
         ghost.runs += 1
         let id = assignment.id
-        if assignment.spec.delivery == .atMostOnce, !ghost.started.insert(id).inserted {
+        if assignment.spec.delivery == .atMostOnce,
+            !ghost.started.insert(.init(task: id, run: assignment.token.run)).inserted
+        {
             complain("\(id), at most once, starts again with \(assignment.token) at \(nodes[node].name)")
         }
         if assignment.isSolitary, nodes[node].holder.runningCount > 1 {

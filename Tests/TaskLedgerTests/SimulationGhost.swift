@@ -40,10 +40,18 @@ struct SimulationGhost {
     var ledgerOf: [TaskID: LedgerID] = [:]
     /// Tasks that were answered with 202.
     var accepted: Set<TaskID> = []
-    var outcomes: [TaskID: Outcome] = [:]
+    /// By run: each has an outcome of its own.
+    var outcomes: [TaskID: [UInt32: Outcome]] = [:]
+    /// New runs that were asked for and granted.
+    var newRuns = 0
     var grants: Set<Grant> = []
     var committedLeases: Set<Grant> = []
-    var started: Set<TaskID> = []
+    struct Start: Hashable {
+        var task: TaskID
+        var run: UInt32
+    }
+    /// Of tasks that may start only once in a run.
+    var started: Set<Start> = []
     var running: [TaskID: [Run]] = [:]
     var runs = 0
 
@@ -98,7 +106,7 @@ struct SimulationGhost {
     /// Handlers say under which token they ran: an outcome is that attempt's own.
     private static func mistakenAttempt(_ event: LedgerEvent) -> String? {
         switch event {
-        case .failed(let id, let token, let failure, _, _), .rescheduled(let id, let token, let failure, _):
+        case .failed(let id, let token, let failure, _, _), .rescheduled(let id, let token, let failure, _, _):
             failure.type != "e" || failure.message == "\(token)"
                 ? nil : "\(id): the failure of \(failure.message) is taken for that of \(token)"
         case .completed(let id, let token, let result, _, _):
@@ -114,7 +122,9 @@ struct SimulationGhost {
 
     mutating func ended(_ record: TaskRecord) -> String? {
         let outcome = Outcome(status: record.status, result: record.result, token: record.finalToken)
-        guard let first = outcomes.updateValue(outcome, forKey: record.id), first != outcome else { return nil }
+        guard let first = outcomes[record.id, default: [:]].updateValue(outcome, forKey: record.run),
+            first != outcome
+        else { return nil }
         return "\(record.id) has two outcomes: \(first) and \(outcome)"
     }
 }

@@ -13,6 +13,7 @@ extension Simulation {
         report(node)
         offer(node)
         steal(node)
+        if !isHealing, chance(10) { wish(node) }
         turn(node)
     }
 
@@ -334,7 +335,8 @@ extension Simulation {
             log("\(record.id) is \(record.status)")
             complain(ghost.ended(record))
             let delay = milliseconds(1...100)
-            schedule(.archived(node, process: nodes[node].process, record.id), after: delay)
+            schedule(
+                .archived(node, process: nodes[node].process, record.id, record.resultToken), after: delay)
         case .deposed(let copy):
             writeDown(node)
             nodes[node].replicas[copy.id] = Replica(copy)

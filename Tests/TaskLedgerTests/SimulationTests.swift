@@ -11,7 +11,7 @@ import Testing
     }
 
     static func run(_ settings: Simulation.Settings, _ seeds: [UInt64], _ name: String) {
-        var totals = (accepted: 0, runs: 0, steps: 0)
+        var totals = (accepted: 0, runs: 0, steps: 0, newRuns: 0)
         for seed in seeds {
             let simulation = Simulation(seed: seed, settings: settings)
             simulation.isTracing = seeds.count == 1
@@ -21,10 +21,12 @@ import Testing
             totals.accepted += simulation.ghost.accepted.count
             totals.runs += simulation.ghost.runs
             totals.steps += simulation.steps
+            totals.newRuns += simulation.ghost.newRuns
         }
         // A simulation in which nothing happens proves nothing.
         #expect(totals.accepted > 5 * seeds.count)
         #expect(totals.runs > 5 * seeds.count)
+        #expect(totals.newRuns > 0 || seeds.count < 20)
         print("\(name): \(seeds.count) seeds, \(totals.accepted) tasks, \(totals.runs) runs, \(totals.steps) steps")
     }
 

@@ -80,6 +80,14 @@ struct OwnerBench {
         owner.cancel(id, request: 2, timestamp: Sample.at, into: &effects)
     }
 
+    mutating func archived(_ id: TaskID) {
+        if let token = owner.task(id)?.resultToken { owner.archived(id, under: token) }
+    }
+
+    mutating func carryOut(_ wish: TaskWish, for id: TaskID) -> WishDecision {
+        owner.carryOut(wish, for: id, request: 3, at: now, timestamp: Sample.at)
+    }
+
     /// Whether a look after the replicas finds that the ledger has drained.
     mutating func isDrained() -> Bool {
         effects = []

@@ -10,9 +10,12 @@ import Testing
         .accepted(Sample.acceptance(1)), .leased(id, Sample.lease(2)), .started(id, Sample.token(1), at: Sample.at),
         .completed(id, Sample.token(1), result: [1], by: Sample.name("x"), at: Sample.at),
         .failed(id, Sample.token(1), Sample.failure, by: nil, at: Sample.at),
-        .rescheduled(id, Sample.token(1), Sample.failure, due: Sample.instant(5)),
-        .interrupted(id, Sample.token(1), isBlamed: true), .cancelRequested(id), .cancelled(id, at: Sample.at),
+        .rescheduled(id, Sample.token(1), Sample.failure, due: Sample.instant(5), at: Sample.at),
+        .interrupted(id, Sample.token(1), isBlamed: true, at: Sample.at), .cancelRequested(id, at: Sample.at),
+        .cancelled(id, at: Sample.at),
         .expired(id, at: Sample.at), .duplicateDiscarded(id), .forgotten(id),
+        .changed(id, .high, due: Sample.instant(9), at: Sample.at), .changed(id, .low, due: nil, at: Sample.at),
+        .retried(id, run: 2, enqueuedAt: Sample.instant(8), at: Sample.at),
     ]
 
     /// In each state, with a first attempt behind it where the state has one.
@@ -35,8 +38,10 @@ import Testing
         (3, ["completed", "completed", "completed"]), (4, ["failed", "failed", "failed"]),
         (5, ["=", "=", "scheduled"]),
         (6, ["=", "=", "pending"]), (7, ["scheduled", "pending", "processing"]),
-        (8, ["cancelled", "cancelled", "cancelled"]), (9, ["expired", "expired", "expired"]), (10, ["=", "=", "="]),
-        (11, ["=", "=", "="]),
+        (8, ["cancelled", "cancelled", "cancelled"]), (9, ["expired", "expired", "expired"]),
+        (10, ["scheduled", "pending", "processing"]),
+        (11, ["=", "=", "="]), (12, ["scheduled", "scheduled", "="]), (13, ["pending", "pending", "="]),
+        (14, ["=", "=", "="]),
     ]
 
     @Test(arguments: table) func openTaskFollowsTheTable(event: Int, after: [String]) {
@@ -57,7 +62,7 @@ import Testing
     }
 
     @Test(arguments: [TaskStatus.completed, .failed, .cancelled, .expired])
-    func finalStateIsNeverLeft(status: TaskStatus) {
+    func finalStateIsLeftOnlyByANewRun(status: TaskStatus) {
         for event in Self.events {
             let before = Self.record(status)
             var record = before
@@ -65,6 +70,12 @@ import Testing
             if case .duplicateDiscarded = event {
                 #expect(record.duplicatesDiscarded == 1)
                 #expect(record.status == status)
+            } else if case .retried = event {
+                #expect(record.status == .pending)
+                #expect(record.run == 2)
+                #expect(record.attempts == 0 && record.failures == 0 && record.finishedAt == nil)
+                #expect(record.enqueuedAt == Sample.instant(8))
+                #expect(record.resultToken == Token(run: 2, term: Term(0), attempt: 0))
             } else {
                 #expect(record == before)
             }
@@ -74,8 +85,9 @@ import Testing
     @Test func eventsOfAnotherAttemptChangeNothing() {
         let before = Self.record(.processing)
         let late: [LedgerEvent] = [
-            .started(Self.id, Sample.token(9), at: Sample.at), .interrupted(Self.id, Sample.token(9), isBlamed: true),
-            .rescheduled(Self.id, Sample.token(9), Sample.failure, due: .zero),
+            .started(Self.id, Sample.token(9), at: Sample.at),
+            .interrupted(Self.id, Sample.token(9), isBlamed: true, at: Sample.at),
+            .rescheduled(Self.id, Sample.token(9), Sample.failure, due: .zero, at: Sample.at),
         ]
         for event in late {
             var record = before
@@ -87,12 +99,12 @@ import Testing
     @Test func attemptsFailuresAndInterruptionsAreCountedApart() {
         var record = Self.record(.pending)
         record.apply(.leased(Self.id, Sample.lease(1)))
-        record.apply(.rescheduled(Self.id, Sample.token(1), Sample.failure, due: .zero))
+        record.apply(.rescheduled(Self.id, Sample.token(1), Sample.failure, due: .zero, at: Sample.at))
         record.becomeDue()
         record.apply(.leased(Self.id, Sample.lease(2)))
-        record.apply(.interrupted(Self.id, Sample.token(2), isBlamed: false))
+        record.apply(.interrupted(Self.id, Sample.token(2), isBlamed: false, at: Sample.at))
         record.apply(.leased(Self.id, Sample.lease(3)))
-        record.apply(.interrupted(Self.id, Sample.token(3), isBlamed: true))
+        record.apply(.interrupted(Self.id, Sample.token(3), isBlamed: true, at: Sample.at))
         #expect((record.attempts, record.failures, record.interruptions) == (3, 1, 1))
         #expect(!record.isSuspectedPoison)
     }

@@ -55,15 +55,27 @@ import Wire
                 "05" + Self.idHex + Self.tokenHex + Self.failureHex + "00" + "05"
             ),
             (
-                .rescheduled(Self.id, Self.token, Self.failure, due: Instant(nanoseconds: 3)),
-                "06" + Self.idHex + Self.tokenHex + Self.failureHex + "fffffffffffffffe"
+                .rescheduled(Self.id, Self.token, Self.failure, due: Instant(nanoseconds: 3), at: Self.at),
+                "06" + Self.idHex + Self.tokenHex + Self.failureHex + "fffffffffffffffe" + "05"
             ),
-            (.interrupted(Self.id, Self.token, isBlamed: true), "07" + Self.idHex + Self.tokenHex + "01"),
-            (.cancelRequested(Self.id), "08" + Self.idHex),
+            (
+                .interrupted(Self.id, Self.token, isBlamed: true, at: Self.at),
+                "07" + Self.idHex + Self.tokenHex + "0105"
+            ),
+            (.cancelRequested(Self.id, at: Self.at), "08" + Self.idHex + "05"),
             (.cancelled(Self.id, at: Self.at), "09" + Self.idHex + "05"),
             (.expired(Self.id, at: Self.at), "0a" + Self.idHex + "05"),
             (.duplicateDiscarded(Self.id), "0b" + Self.idHex),
             (.forgotten(Self.id), "0c" + Self.idHex),
+            (.changed(Self.id, .high, due: nil, at: Self.at), "0d" + Self.idHex + "08" + "00" + "05"),
+            (
+                .changed(Self.id, .low, due: Instant(nanoseconds: 3), at: Self.at),
+                "0d" + Self.idHex + "02" + "01fffffffffffffffe" + "05"
+            ),
+            (
+                .retried(Self.id, run: 2, enqueuedAt: .zero, at: Self.at),
+                "0e" + Self.idHex + "02" + "0000000000000001" + "05"
+            ),
             (
                 .accepted(acceptance),
                 "01" + Self.idHex + Self.specHex + "0000000000000001" + "00" + "01ffffffffffffffff"
@@ -84,7 +96,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "03" + "0000000000000001" + "00" + "00"
                 + "01"
                 + Self.leaseHex + "0103000102" + "01" + "00" + "0105" + "01016e" + "00" + "00" + "01" + Self.failureHex
-                + "00")
+                + "00" + "00" + "00" + "0000")
         record = TaskRecord(
             id: Self.id, spec: Self.spec, status: .completed, enqueuedAt: .zero, due: nil, expires: nil, lease: nil,
             run: 1,
@@ -95,7 +107,8 @@ import Wire
         #expect(
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "04" + "0000000000000001" + "00" + "00"
                 + "00"
-                + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "010131" + "00" + "01" + Self.tokenHex)
+                + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "010131" + "00" + "01" + Self.tokenHex + "00"
+                + "00" + "0000")
         let copy = CopyRequest(
             ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
             place: Place(term: Term(1), sequence: 4),

@@ -150,7 +150,7 @@ import Wire
 
     /// The greatest batches that owners and replicas make up stay within the limit of entries.
     @Test func fullBatchesFitTheLimitOfEntries() {
-        let least = LedgerEvent.cancelRequested(TaskID(high: 0, low: 0)).cost
+        let least = LedgerEvent.cancelRequested(TaskID(high: 0, low: 0), at: Timestamp(milliseconds: 0)).cost
         #expect(Limits.offerBytes / least < Limits.messageEntries)
         #expect(Limits.appendBytes / least < Limits.messageEntries)
     }

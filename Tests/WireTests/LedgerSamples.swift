@@ -69,23 +69,29 @@ extension SeededGenerator {
     }
 
     mutating func failure() -> TaskFailure {
-        TaskFailure(type: text(), message: text(), isRetryable: .random(using: &self))
+        var failure = TaskFailure(type: text(), message: text(), isRetryable: .random(using: &self))
+        if failure.isRetryable {
+            failure.retryAfter = maybe { UInt32.random(in: 0...Limits.retryAfterMilliseconds, using: &$0) }
+        }
+        return failure
     }
 
     mutating func event() -> LedgerEvent {
-        switch Int.random(in: 1...12, using: &self) {
+        switch Int.random(in: 1...14, using: &self) {
         case 1: .accepted(acceptance())
         case 2: .leased(task(), lease())
         case 3: .started(task(), token(), at: timestamp())
         case 4: .completed(task(), token(), result: bytes(), by: node(), at: timestamp())
         case 5: .failed(task(), token(), failure(), by: maybe { $0.node() }, at: timestamp())
-        case 6: .rescheduled(task(), token(), failure(), due: instant())
-        case 7: .interrupted(task(), token(), isBlamed: .random(using: &self))
-        case 8: .cancelRequested(task())
+        case 6: .rescheduled(task(), token(), failure(), due: instant(), at: timestamp())
+        case 7: .interrupted(task(), token(), isBlamed: .random(using: &self), at: timestamp())
+        case 8: .cancelRequested(task(), at: timestamp())
         case 9: .cancelled(task(), at: timestamp())
         case 10: .expired(task(), at: timestamp())
         case 11: .duplicateDiscarded(task())
-        default: .forgotten(task())
+        case 12: .forgotten(task())
+        case 13: .changed(task(), priority(), due: maybe { $0.instant() }, at: timestamp())
+        default: .retried(task(), run: count(), enqueuedAt: instant(), at: timestamp())
         }
     }
 
@@ -102,7 +108,27 @@ extension SeededGenerator {
             duplicatesDiscarded: count(), startedAt: maybe { $0.timestamp() }, worker: maybe { $0.node() },
             finishedAt: status.isFinal ? timestamp() : nil, result: maybe { $0.bytes() },
             failure: maybe { $0.failure() },
-            finalToken: maybe { $0.token() })
+            finalToken: maybe { $0.token() }, leasedAt: maybe { $0.timestamp() }, changes: count(), history: history())
+    }
+
+    mutating func history() -> TaskHistory { TaskHistory(steps: some { $0.step() }, cut: count()) }
+
+    mutating func step() -> TaskHistory.Step {
+        let kind: TaskHistory.Step.Kind =
+            switch Int.random(in: 1...6, using: &self) {
+            case 1: .attemptFailed(failure())
+            case 2: .interrupted(isBlamed: .random(using: &self))
+            case 3:
+                .ended(
+                    one(of: TaskStatus.allCases.filter(\.isFinal), else: .failed),
+                    maybe { $0.failure() })
+            case 4: .retried
+            case 5: .changed(priority())
+            default: .cancelRequested
+            }
+        return TaskHistory.Step(
+            kind: kind, at: timestamp(), run: count(), token: maybe { $0.token() }, node: maybe { $0.node() },
+            leasedAt: maybe { $0.timestamp() }, startedAt: maybe { $0.timestamp() })
     }
 
     mutating func reply() -> ReplicaReply {

@@ -10,7 +10,8 @@ import Wire
     @Test func tagsNeverChange() {
         let expected: [MessageTag: UInt16] = [
             .append: 1, .copy: 2, .offer: 3, .grant: 4, .holds: 5, .lookup: 6, .list: 7, .cancel: 8, .status: 9,
-            .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .view: 32, .evidence: 33, .steal: 34, .began: 35,
+            .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .inspect: 14, .wish: 15, .sweep: 16, .view: 32,
+            .evidence: 33, .steal: 34, .began: 35,
             .report: 36,
             .settled: 37, .stop: 38,
         ]
@@ -65,7 +66,7 @@ import Wire
         #expect(bytes { $0.forwardReply(.full) } == [2])
         #expect(bytes { $0.forwardReply(.unavailable) } == [3])
         let request = ListRequest(statuses: 6, queue: "q", taskType: nil, before: id, limit: 50)
-        #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 1] + idBytes + [0, 0, 0, 50])
+        #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 0, 0, 1] + idBytes + [0, 0, 0, 50])
         let full = ForwardReply.diskFull(folder: "/a")
         #expect(bytes { $0.forwardReply(full) } == [4, 2, 0x2F, 0x61])
         for reply in [accepted, .full, .unavailable, full] {
@@ -100,14 +101,15 @@ import Wire
             disk: PeerStatus.Disk(
                 journalBytes: 300, isFull: true, sync: "always", sinceSync: .milliseconds(14),
                 worstSync: .microseconds(15)),
-            standing: PeerStatus.Standing(mayStart: false, reachesMajority: true, unreadiness: "it drains"))
+            standing: PeerStatus.Standing(mayStart: false, reachesMajority: true, unreadiness: "it drains"),
+            letters: PeerStatus.Letters(count: 3, bytes: 300, oldest: Timestamp(milliseconds: 16), dropped: 1))
     }
 
     /// What stands at the end of a status.
     @Test func theDiskAndTheStandingHaveTheirGoldenBytes() {
         let golden: [UInt8] =
             [0xAC, 2, 1, 6] + Array("always".utf8) + [1, 0, 0, 0, 0, 0, 0xD5, 0x9F, 0x80, 0, 0, 0, 0, 0, 0, 0x3A, 0x98]
-            + [0, 1, 1, 9] + Array("it drains".utf8)
+            + [0, 1, 1, 9] + Array("it drains".utf8) + [3, 0xAC, 2, 1, 1, 16]
         #expect(bytes { $0.peerStatus(status) }.suffix(golden.count) == golden[...])
     }
 

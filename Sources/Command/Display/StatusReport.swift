@@ -84,6 +84,7 @@ struct StatusReport {
                 "results: \(registry(cluster, terminal))",
             ]
         }
+        if let letters = letters(cluster) { lines += wrapped(letters, width: width) }
         for loss in losses(cluster) { lines += wrapped(loss, width: width).map { terminal.paint($0, .red) } }
         for warning in cluster.warnings {
             lines += wrapped("warning: " + warning, width: width).map { terminal.paint($0, .yellow) }
@@ -107,6 +108,18 @@ struct StatusReport {
         }
         if counts.count > 1 { return "sync " + counts.map { "\($0.key) at \($0.value)" }.joined(separator: ", ") }
         return "on disk (sync \(counts.first?.key ?? "unknown"))"
+    }
+
+    /// Nil: there are none.
+    private func letters(_ cluster: ClusterDocument) -> String? {
+        let letters = cluster.deadLetters
+        guard letters.count > 0 || letters.dropped > 0 else { return nil }
+        var text = "dead letters: \(letters.count), \(bytesText(letters.bytes))"
+        if let oldest = letters.oldest {
+            text += ", the oldest \(age(max(0, now.timeIntervalSince1970 - Double(oldest.milliseconds) / 1000))) old"
+        }
+        if letters.dropped > 0 { text += ", \(letters.dropped) dropped" }
+        return text + ": `apus dlq list`"
     }
 
     /// One line for each node whose tasks are gone.

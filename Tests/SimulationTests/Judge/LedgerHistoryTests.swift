@@ -46,11 +46,32 @@ struct LedgerHistoryTests {
             at: Timestamp(milliseconds: 0))
     }
 
+    private var changed: LedgerEvent { .changed(task, .high, due: nil, at: Timestamp(milliseconds: 0)) }
+
+    private func retried(_ run: UInt32) -> LedgerEvent {
+        .retried(task, run: run, enqueuedAt: .zero, at: Timestamp(milliseconds: 0))
+    }
+
+    @Test
+    func aSecondRunHasAnOutcomeOfItsOwn() throws {
+        var history = LedgerHistory(id: ledger)
+        let second = Token(run: 2, term: Term(1), attempt: 1)
+        let events = [
+            accepted, changed, try leased(token(1)), failed(token(1)), retried(2), changed, try leased(second),
+            try completed(second),
+        ]
+        let problem = history.take(served(events), at: 0)
+        #expect(problem == nil)
+        #expect(history.tasks[task]?.end?.token == second)
+        #expect(history.tasks[task]?.earlierEnds == [1: token(1)])
+    }
+
     @Test
     func anOrdinaryLifeIsFine() throws {
         var history = LedgerHistory(id: ledger)
         let events = [
-            accepted, try leased(token(1)), .interrupted(task, token(1), isBlamed: true), try leased(token(2)),
+            accepted, try leased(token(1)),
+            .interrupted(task, token(1), isBlamed: true, at: Timestamp(milliseconds: 0)), try leased(token(2)),
             try completed(token(2)), .forgotten(task),
         ]
         for count in 1...events.count {
@@ -66,11 +87,17 @@ struct LedgerHistoryTests {
         let cases: [(Property, [LedgerEvent])] = [
             (
                 .tokenTwice,
-                [accepted, try leased(token(1)), .interrupted(task, token(1), isBlamed: false), try leased(token(1))]
+                [
+                    accepted, try leased(token(1)),
+                    .interrupted(task, token(1), isBlamed: false, at: Timestamp(milliseconds: 0)), try leased(token(1)),
+                ]
             ),
             (
                 .tokenTwice,
-                [accepted, try leased(token(2)), .interrupted(task, token(2), isBlamed: false), try leased(token(1))]
+                [
+                    accepted, try leased(token(2)),
+                    .interrupted(task, token(2), isBlamed: false, at: Timestamp(milliseconds: 0)), try leased(token(1)),
+                ]
             ),
             (.tokenTwice, [accepted, try leased(token(1, term: 9))]),
             (.tokenTwice, [accepted, try leased(token(1)), try completed(token(1)), try leased(token(2))]),
@@ -84,9 +111,30 @@ struct LedgerHistoryTests {
             ),
             (
                 .staleFailure,
-                [accepted, try leased(token(1)), .interrupted(task, token(1), isBlamed: false), failed(token(1))]
+                [
+                    accepted, try leased(token(1)),
+                    .interrupted(task, token(1), isBlamed: false, at: Timestamp(milliseconds: 0)), failed(token(1)),
+                ]
             ),
-            (.staleFailure, [accepted, try leased(token(2)), .interrupted(task, token(1), isBlamed: false)]),
+            (
+                .staleFailure,
+                [
+                    accepted, try leased(token(2)),
+                    .interrupted(task, token(1), isBlamed: false, at: Timestamp(milliseconds: 0)),
+                ]
+            ),
+            (.impossibleChange, [accepted, try leased(token(1)), changed]),
+            (.impossibleChange, [accepted, try leased(token(1)), try completed(token(1)), changed]),
+            (.impossibleChange, [accepted, retried(2)]),
+            (.impossibleChange, [accepted, .cancelled(task, at: Timestamp(milliseconds: 0)), retried(3)]),
+            (
+                .tokenTwice,
+                [accepted, try leased(token(1)), failed(token(1)), retried(2), try leased(token(2))]
+            ),
+            (
+                .staleFailure,
+                [accepted, try leased(token(1)), failed(token(1)), retried(2), try completed(token(1))]
+            ),
             (.resurrected, [accepted, accepted]),
             (.resurrected, [accepted, try leased(token(1)), try completed(token(1)), .forgotten(task), accepted]),
         ]
@@ -105,7 +153,9 @@ struct LedgerHistoryTests {
         let first = history.take(served([accepted, try leased(token(1))]), at: 0)
         #expect(first == nil)
         let second = history.take(
-            served([accepted, try leased(token(1, term: 2)), .cancelRequested(task)], terms: [1, 2, 2]), at: 1)
+            served(
+                [accepted, try leased(token(1, term: 2)), .cancelRequested(task, at: Timestamp(milliseconds: 0))],
+                terms: [1, 2, 2]), at: 1)
         #expect(second?.0 == .conflictingCommits)
     }
 
@@ -114,7 +164,7 @@ struct LedgerHistoryTests {
         var history = LedgerHistory(id: ledger)
         let first = history.take(served([accepted]), at: 0)
         #expect(first == nil)
-        let second = history.take(served([accepted, .cancelRequested(task)]), at: 1)
+        let second = history.take(served([accepted, .cancelRequested(task, at: Timestamp(milliseconds: 0))]), at: 1)
         #expect(second?.0 == .twoPrimaries)
     }
 

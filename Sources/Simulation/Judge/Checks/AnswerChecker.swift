@@ -18,6 +18,7 @@ final class AnswerChecker: @unchecked Sendable {
     var isRegistryEmptied: () -> Bool = { false }
     private(set) var receipts = 0
     private(set) var outcomes = 0
+    private(set) var stories = 0
 
     init(_ stage: Stage, _ inspector: Inspector, _ submissions: Submissions) {
         self.stage = stage
@@ -29,18 +30,57 @@ final class AnswerChecker: @unchecked Sendable {
     func judge(_ answer: Clients.Answer) -> Violation? {
         switch answer {
         case .accepted(let tasks, _): checkReceipt(tasks)
-        case .task(let id, .found(let snapshot), let node, let asked):
-            take(id, ToldOutcome(snapshot), snapshot, from: node, asked)
+        case .task(let id, .found(let snapshot), let node, let asked): take(id, snapshot, from: node, asked)
         case .task(let id, .archived(let document), let node, _): takeDocument(id, document, from: node)
         case .task(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .task(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
         case .task(_, .unavailable, _, _): nil
         case .cancel(let id, .cancelled(let snapshot), let node, let asked),
             .cancel(let id, .finished(let snapshot), let node, let asked):
-            take(id, ToldOutcome(snapshot), snapshot, from: node, asked)
+            take(id, snapshot, from: node, asked)
         case .cancel(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .cancel: nil
+        case .wish(let wish, let id, let outcome, let node, let asked): judge(wish, id, outcome, from: node, asked)
+        case .story(let id, .found(let story), let node, let asked): judge(story, id, from: node, asked)
+        case .story(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
+        case .story(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
+        case .story(_, .archived, _, _), .story(_, .unavailable, _, _): nil
         }
+    }
+
+    // MARK: Wishes
+
+    private func judge(
+        _ wish: TaskWish, _ id: TaskID, _ outcome: WishOutcome, from node: Int, _ asked: Instant
+    ) -> Violation? {
+        switch outcome {
+        case .done(let snapshot?):
+            if case .change(_, let delay) = wish { submissions.changed(id, delay: delay, asked: asked) }
+            // It may have ended again meanwhile.
+            return take(id, snapshot, from: node, asked)
+        case .refused(_, let snapshot?): return take(id, snapshot, from: node, asked)
+        case .unknown: return deny(id, "unknown", by: node, asked)
+        case .done(nil), .refused(_, nil), .archived, .unavailable, .unconfirmed: return nil
+        }
+    }
+
+    /// A history begins with the acceptance, its runs ascend, and no attempt is told twice.
+    private func judge(_ story: TaskStory, _ id: TaskID, from node: Int, _ asked: Instant) -> Violation? {
+        stories += 1
+        if isExcused(id) { return nil }
+        var leases: Set<[UInt64]> = []
+        var run: UInt32 = 1
+        for (number, transition) in story.transitions.enumerated() {
+            let isFirst = number == 0
+            let lease = [UInt64(transition.run), transition.term?.rawValue ?? 0, UInt64(transition.attempt ?? 0)]
+            let isTold = transition.kind == .leased && !leases.insert(lease).inserted
+            if (transition.kind == .accepted) != isFirst || transition.run < run || isTold {
+                let kinds = story.transitions.map { "\($0.kind) \($0.run)/\($0.attempt ?? 0)" }
+                return Violation(.impossibleOutcome, "node \(node) tells of \(id): \(kinds)", at: world.now)
+            }
+            run = transition.run
+        }
+        return submissions.tell(id, run: story.task.run, asked: asked, at: world.now)
     }
 
     /// The first task of a batch stands for all: they are entries of one ledger, side by side.
@@ -68,14 +108,13 @@ final class AnswerChecker: @unchecked Sendable {
         return nil
     }
 
-    private func take(
-        _ id: TaskID, _ outcome: ToldOutcome?, _ snapshot: TaskSnapshot, from node: Int, _ asked: Instant
-    ) -> Violation? {
+    private func take(_ id: TaskID, _ snapshot: TaskSnapshot, from node: Int, _ asked: Instant) -> Violation? {
         if let violation = submissions.found(id, snapshot.spec, at: world.now) { return violation }
-        guard let outcome else {
-            guard let told = submissions[id]?.told, let at = submissions[id]?.toldAt, at < asked, !isExcused(id) else {
-                return nil
-            }
+        if !isExcused(id), let violation = submissions.tell(id, run: snapshot.run, asked: asked, at: world.now) {
+            return violation
+        }
+        guard let outcome = ToldOutcome(snapshot) else {
+            guard let (told, at) = submissions[id]?.told[snapshot.run], at < asked, !isExcused(id) else { return nil }
             return Violation(
                 .twoOutcomes, "node \(node) says that \(id) is \(snapshot.status.name); it was told to be \(told)",
                 at: world.now)
@@ -103,7 +142,7 @@ final class AnswerChecker: @unchecked Sendable {
     /// An outcome has to come from what a handler did, or from what the task asked for.
     func justify(_ id: TaskID, _ outcome: ToldOutcome) -> Violation? {
         guard let known = submissions[id], !isExcused(id) else { return nil }
-        let runs = world.observations.runs(of: id)
+        let runs = world.observations.runs(of: id).filter { $0.token.run == outcome.run }
         let isPossible: Bool
         switch outcome.status {
         case .completed:
@@ -140,12 +179,13 @@ final class AnswerChecker: @unchecked Sendable {
         guard let known = submissions[id], let accepted = known.acceptedAt, accepted < asked, !isExcused(id) else {
             return nil
         }
+        if known.isPurgeAsked { return nil }
         // What the ledger had handed over to Redis went with it.
         if isRegistryEmptied(), isHandedOver(id) { return nil }
         return Violation(
             .denied,
             "node \(node) says that \(id) is \(how); it was accepted \((asked - accepted).milliseconds) ms before"
-                + (known.told.map { ", and told to be \($0)" } ?? ""), at: world.now)
+                + (known.told[known.run].map { ", and told to be \($0.outcome)" } ?? ""), at: world.now)
     }
 
     /// Its ledger has forgotten it, or was retired, once the outcome was in Redis.

@@ -111,7 +111,8 @@ struct FinalChecker {
     /// Only what was committed has ever been written to the registry, even if something else has replaced it since.
     private func checkWrites() -> Violation? {
         for (id, token) in world.redis?.writes ?? [] {
-            guard let end = inspector.history(of: id)?.end?.token, end != token,
+            guard let history = inspector.history(of: id),
+                let end = token.run == history.run ? history.end?.token : history.earlierEnds[token.run], end != token,
                 !inspector.isExcused(id, since: submissions[id]?.sentAt)
             else { continue }
             return Violation(
@@ -134,13 +135,17 @@ struct FinalChecker {
         if let stored, let recorded, stored.contradicts(recorded) {
             return Violation(.registryDiffers, "\(id) is \(recorded), and in the registry \(stored)", at: now)
         }
-        if record != nil, recorded != nil, stored == nil, world.redis != nil, hasEndedLongAgo(id) {
+        if let recorded, stored.map({ $0.run < recorded.run }) ?? true, world.redis != nil, hasEndedLongAgo(id) {
             return Violation(.notArchived, "\(id) has ended, and the registry does not know", at: now)
         }
         guard let outcome = recorded ?? stored else {
             guard known.acceptedAt != nil else { return nil }
-            if isRegistryEmptied, answers.isHandedOver(id) { return nil }
+            if known.isPurgeAsked || isRegistryEmptied && answers.isHandedOver(id) { return nil }
             return Violation(.lost, "\(id) (\(known.serial)) was accepted, and is nowhere", at: now)
+        }
+        if let told = known.runToldAt, outcome.run < known.run {
+            return Violation(
+                .wishUndone, "\(id) is \(outcome), and was told to be in run \(known.run) at \(told)", at: now)
         }
         if let violation = submissions.tell(id, outcome, at: now) ?? answers.justify(id, outcome) { return violation }
         if let record, record.status == .completed, let token = record.finalToken,

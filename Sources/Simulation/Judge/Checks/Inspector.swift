@@ -85,7 +85,8 @@ final class Inspector: @unchecked Sendable {
                 return violation
             }
             let tasks = served.copy.state.tasks.count
-            guard tasks <= Limits.keptOutcomes + world.settings.maxQueued + Limits.archivedOutcomes else {
+            guard tasks <= Limits.keptOutcomes + world.settings.maxQueued + Limits.archivedOutcomes + Limits.deadLetters
+            else {
                 return Violation(.unbounded, "\(id) at node \(node) has \(tasks) tasks", at: world.now)
             }
             // What was taken over waits for the fence of whoever had it (rule R3).

@@ -6,9 +6,11 @@ import TaskLedger
 ///
 /// - One entry at a place: what one primary has committed no other replaces.
 /// - One node commits in a term.
-/// - A task is accepted once and ends once; no token is granted twice, and tokens name the term in which they are granted.
+/// - A task is accepted once, and each of its runs ends once; no token is granted twice, and tokens name the term in
+///   which they are granted.
 /// - A failure, a retry and an interruption are of the attempt that has the lease.
 /// - A task that is to be cancelled is not leased again.
+/// - A new run follows the run before, which has ended; nothing of another run is granted. What runs is not changed.
 ///
 /// Entries are compared without their times, which each node has on its own clock.
 struct LedgerHistory {
@@ -21,7 +23,11 @@ struct LedgerHistory {
         var lease: Token?
         /// Tokens of the leases, ascending by time.
         var leases: [Token] = []
+        /// Of the present run.
         var end: (token: Token?, kind: String)?
+        var run: UInt32 = 1
+        /// Under which the runs before have ended.
+        var earlierEnds: [UInt32: Token] = [:]
         var isForgotten = false
         var isCancelRequested = false
     }
@@ -59,7 +65,7 @@ struct LedgerHistory {
             for (id, record) in copy.state.tasks {
                 tasks[id] = History(
                     lease: record.lease?.token, leases: [],
-                    end: record.status.isFinal ? (record.finalToken, "earlier") : nil)
+                    end: record.status.isFinal ? (record.finalToken, "earlier") : nil, run: record.run)
                 inherited.insert(id)
             }
             return nil
@@ -134,18 +140,25 @@ struct LedgerHistory {
                     "\(lease.token) of \(id) is granted in term \(entry.place.term), after \(history.leases)"
                 )
             }
+            guard lease.token.run == history.run else {
+                return (.tokenTwice, "\(lease.token) of \(id) is granted in its run \(history.run)")
+            }
             history.lease = lease.token
             history.leases.append(lease.token)
         case .cancelRequested: history.isCancelRequested = true
         case .started, .duplicateDiscarded:
             break
-        case .completed(_, let token, _, _, _): return end(&history, id, token, "completed")
+        case .completed(_, let token, _, _, _):
+            guard token.run == history.run || inherited.contains(id) else {
+                return (.staleFailure, "\(id) is completed by \(token), in its run \(history.run)")
+            }
+            return end(&history, id, token, "completed")
         case .failed(_, let token, _, _, _):
             guard history.lease == token || history.end != nil || isUnsure(id, history) else {
                 return (.staleFailure, "\(id) is failed by \(token), and \(Self.text(history.lease)) has the lease")
             }
             return end(&history, id, token, "failed")
-        case .rescheduled(_, let token, _, _), .interrupted(_, let token, _):
+        case .rescheduled(_, let token, _, _, _), .interrupted(_, let token, _, _):
             guard history.lease == token && history.end == nil || isUnsure(id, history) else {
                 return (
                     .staleFailure, "\(id): \(entry.event) names \(token), and \(Self.text(history.lease)) has the lease"
@@ -155,6 +168,20 @@ struct LedgerHistory {
         case .cancelled: return end(&history, id, history.lease, "cancelled")
         case .expired: return end(&history, id, history.lease, "expired")
         case .forgotten: history.isForgotten = true
+        case .changed:
+            // What was there when the history began anew may not have been committed, nor what has ended it.
+            guard history.lease == nil, history.end == nil || inherited.contains(id) else {
+                return (.impossibleChange, "\(id) is changed, and \(Self.text(history.lease)) has the lease")
+            }
+        case .retried(_, let run, _, _):
+            guard history.end != nil || inherited.contains(id), run == history.run + 1 else {
+                return (.impossibleChange, "run \(run) of \(id) begins, after run \(history.run)")
+            }
+            if let token = history.end?.token { history.earlierEnds[history.run] = token }
+            history.run = run
+            history.end = nil
+            history.lease = nil
+            history.isCancelRequested = false
         }
         return nil
     }
@@ -220,10 +247,10 @@ struct LedgerHistory {
             fold(5)
             fold(token)
             fold(UInt64(bitPattern: at.milliseconds))
-        case .rescheduled(_, let token, _, _):
+        case .rescheduled(_, let token, _, _, _):
             fold(6)
             fold(token)
-        case .interrupted(_, let token, let isBlamed):
+        case .interrupted(_, let token, let isBlamed, _):
             fold(isBlamed ? 7 : 8)
             fold(token)
         case .cancelRequested: fold(9)
@@ -231,6 +258,14 @@ struct LedgerHistory {
         case .expired: fold(11)
         case .duplicateDiscarded: fold(12)
         case .forgotten: fold(13)
+        case .changed(_, let priority, let due, let at):
+            fold(due == nil ? 14 : 15)
+            fold(UInt64(priority.rawValue))
+            fold(UInt64(bitPattern: at.milliseconds))
+        case .retried(_, let run, _, let at):
+            fold(16)
+            fold(UInt64(run))
+            fold(UInt64(bitPattern: at.milliseconds))
         }
         return hash
     }

@@ -97,18 +97,21 @@ final class RunChecker: @unchecked Sendable {
             } else if plan.checksFence, let other = earlier.first(where: { $0.token > run.token }) {
                 let late = (now - other.began).milliseconds
                 doubt(.lateStart, "\(what) starts \(late) ms after \(other.token) at node \(other.node)")
-            } else if known?.task.spec.delivery == .atMostOnce, let other = earlier.first {
+            } else if known?.task.spec.delivery == .atMostOnce,
+                let other = earlier.first(where: { $0.token.run == run.token.run })
+            {
                 doubt(.onceTwice, "\(what) has started under \(other.token) at node \(other.node) before")
             }
             if let known, let violation = checkTime(run, known) { return violation }
         }
-        if let told = known?.told, let at = known?.toldAt, !isExcused, cause(run, since: at - .seconds(5)) == nil,
+        if let (told, at) = known?.told[run.token.run], !isExcused, cause(run, since: at - .seconds(5)) == nil,
             earlier.allSatisfy({ cause($0, since: $0.began) == nil })
         {
             return Violation(
                 .causelessDuplicate, "\(what) starts; a client was told before that it is \(told)", at: now)
         }
-        for other in earlier {
+        // A new run is what a client has asked for.
+        for other in earlier where other.token.run == run.token.run {
             if case .failed? = other.end { continue }
             // One whose time was up has failed, even if its handler goes on.
             if let limit = known?.task.spec.timeout,
@@ -161,6 +164,16 @@ final class RunChecker: @unchecked Sendable {
     }
 
     private func checkTime(_ run: Observations.Run, _ known: Submissions.Known) -> Violation? {
+        guard known.changesAsked == 0, run.token.run == 1 else {
+            guard let notBefore = known.notBefore, run.token.run == 1,
+                !plan.faults.contains(where: { $0.kind == .clockJump }),
+                // Clocks differ by 2 % at most.
+                world.now < notBefore - (notBefore - known.sentAt) * 3 / 100 - .milliseconds(50)
+            else { return nil }
+            return Violation(
+                .tooEarly, "\(run.task) starts at \(world.now); it was changed not to start before \(notBefore)",
+                at: world.now)
+        }
         // Both times are of one clock, and are moved together: what is over before it may begin never begins.
         if let expiry = known.task.spec.expiry, known.task.spec.delay > expiry {
             return Violation(
@@ -214,7 +227,8 @@ final class RunChecker: @unchecked Sendable {
         let run = world.observations.runs[index]
         let node = world.nodes[run.node]
         guard run.end == nil, let list = inspector.ready[run.node], list.pending.contains(run.task), !list.best.isEmpty,
-            world.now - list.at < .seconds(1), !stage.wasInTrouble(run.node, since: list.at)
+            world.now - list.at < .seconds(1), submissions.lastWish.map({ world.now - $0 > .seconds(20) }) ?? true,
+            !stage.wasInTrouble(run.node, since: list.at)
         else { return nil }
         return node.look { [self] core in
             let served = core.served

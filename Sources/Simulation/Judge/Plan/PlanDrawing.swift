@@ -97,11 +97,23 @@ extension SimulationPlan {
         let looks = options["looks"] * time / 60_000
         let kinds: [(value: Operation.Kind, weight: Int)] = [(.look, 10), (.wait, 5), (.cancel, 4), (.status, 1)]
         for _ in 0..<looks { operations.append(drawOperation(random.pick(kinds), time, &random)) }
+        drawWishes(time)
         operations.sort { ($0.at, $0.salt) < ($1.at, $1.salt) }
         for index in operations.indices { operations[index].number = index }
         // A third of what the cluster could do.
         let capacity = Double(nodes * options["slots"]) * Double(time) / 1000 / 3
         workPercent = min(100, max(1, Int(100 * capacity / max(work, 1))))
+    }
+
+    /// With a generator of its own, so that runs are otherwise what they were without wishes.
+    private mutating func drawWishes(_ time: Int) {
+        var random = SeededGenerator(seed: seed, for: "wishes of the run")
+        let kinds: [(value: Operation.Kind, weight: Int)] = [
+            (.change, 8), (.retry, 6), (.story, 4), (.sweep, 1), (.purge, 1),
+        ]
+        for _ in 0..<options["wishes"] * time / 60_000 {
+            operations.append(drawOperation(random.pick(kinds), time, &random))
+        }
     }
 
     private func drawOperation(

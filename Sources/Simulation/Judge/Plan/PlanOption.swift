@@ -92,6 +92,9 @@ package struct PlanOption: Sendable {
         [
             PlanOption(
                 "load", "tasks a minute", [(20, 35), (60, 35), (150, 22), (400, 7), (1200, 1)], in: 0...100_000),
+            PlanOption(
+                "wishes", "changes, retries, purges and histories a minute", [(0, 30), (4, 40), (20, 30)],
+                in: 0...10_000),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

@@ -68,6 +68,15 @@ package struct Operation: Hashable, Sendable {
         case wait
         case cancel
         case status
+        /// Changes priority or time of a task.
+        case change
+        /// Runs a task again.
+        case retry
+        case purge
+        /// Runs dead letters again, all of a kind.
+        case sweep
+        /// The history of a task, and why it does not run.
+        case story
     }
 
     /// Its position among those that were drawn: what `operations=` names.

@@ -10,11 +10,12 @@ private struct ArchivedDocument: Decodable {
     }
 
     var status: String
+    var run: UInt32
     var finishedAt: Timestamp?
     var error: Failure?
 
     enum CodingKeys: String, CodingKey {
-        case status, error
+        case status, run, error
         case finishedAt = "finished_at"
     }
 }
@@ -26,6 +27,7 @@ extension ToldOutcome {
             let status = TaskStatus(name: task.status), status.isFinal
         else { return nil }
         self.init(
-            status: status, finishedAt: task.finishedAt?.milliseconds, failure: task.error?.type, resultBytes: nil)
+            run: task.run, status: status, finishedAt: task.finishedAt?.milliseconds, failure: task.error?.type,
+            resultBytes: nil)
     }
 }

@@ -13,14 +13,14 @@ final class Clients: @unchecked Sendable {
     /// Between two attempts.
     static let pause = Duration.milliseconds(300)
 
-    private let world: World
+    let world: World
     private let plan: SimulationPlan
-    private let submissions: Submissions
+    let submissions: Submissions
     private let chronicle: Chronicle
     /// Answers are handed to the checkers as they come.
-    private let report: (Answer) -> Void
+    let report: (Answer) -> Void
     private var random: SeededGenerator
-    private(set) var counters = Counters()
+    var counters = Counters()
     /// Calls without an answer: what they are, since when, of whom.
     private var open: [Int: (what: String, since: Instant, node: Int)] = [:]
     private var lastCall = 0
@@ -33,6 +33,8 @@ final class Clients: @unchecked Sendable {
         var unanswered = 0
         var lookups = 0
         var unavailable = 0
+        var wishes = 0
+        var wishesDone = 0
     }
 
     /// What a node has told a client.
@@ -40,6 +42,8 @@ final class Clients: @unchecked Sendable {
         case accepted([AcceptedTask], by: Int)
         case task(TaskID, TaskLookup, by: Int, asked: Instant)
         case cancel(TaskID, CancelOutcome, by: Int, asked: Instant)
+        case wish(TaskWish, TaskID, WishOutcome, by: Int, asked: Instant)
+        case story(TaskID, StoryLookup, by: Int, asked: Instant)
 
         var isDenial: Bool {
             switch self {
@@ -94,12 +98,13 @@ final class Clients: @unchecked Sendable {
                 look(id, wait: wait, at: operation.node)
             }
         case .status: askStatus(operation.node)
+        case .change, .retry, .purge, .sweep, .story: wish(operation)
         }
     }
 
     // MARK: Calls
 
-    private func call<Value: Sendable>(
+    func call<Value: Sendable>(
         _ what: String, at node: Int, _ body: @escaping @Sendable (any ClusterService) async -> Value,
         _ completion: @escaping @Sendable (Value?) -> Void
     ) {
@@ -113,7 +118,7 @@ final class Clients: @unchecked Sendable {
     }
 
     /// Whether a connection can be made.
-    private func isReachable(_ node: Int) -> Bool {
+    func isReachable(_ node: Int) -> Bool {
         world.nodes[node].life == .up || world.nodes[node].life == .leaving
     }
 

@@ -32,9 +32,17 @@ final class Submissions: @unchecked Sendable {
         /// When the client was told that it is accepted.
         var acceptedAt: Instant?
         var isCancelAsked = false
-        /// The first outcome that any client was told.
-        var told: ToldOutcome?
-        var toldAt: Instant?
+        /// Changes that clients have asked for.
+        var changesAsked = 0
+        /// Not to be started before, as the only change that was ever asked for says.
+        var notBefore: Instant?
+        var isRetryAsked = false
+        var isPurgeAsked = false
+        /// The latest run that a client was told of, and when.
+        var run: UInt32 = 1
+        var runToldAt: Instant?
+        /// The first outcome of each run that any client was told. Never iterated.
+        var told: [UInt32: (outcome: ToldOutcome, at: Instant)] = [:]
     }
 
     /// Serial numbers that were used. Never iterated.
@@ -78,7 +86,11 @@ final class Submissions: @unchecked Sendable {
             return Violation(.resurrected, "\(serial) is in ledgers as \(other) and as \(id)", at: now)
         }
         learn(id, serial)
-        if let known = known[id], known.task.spec != spec {
+        guard let known = known[id] else { return nil }
+        var submitted = known.task.spec
+        if known.changesAsked > 0 { submitted.priority = spec.priority }
+        if known.isRetryAsked || lastSweep != nil, spec.expiry == nil { submitted.expiry = nil }
+        guard submitted == spec else {
             return Violation(.impossibleOutcome, "\(id) is not what was submitted: \(spec)", at: now)
         }
         return nil
@@ -88,11 +100,57 @@ final class Submissions: @unchecked Sendable {
 
     func askedToCancel(_ id: TaskID) { known[id]?.isCancelAsked = true }
 
-    /// - Returns: a violation if another outcome was told before.
+    // MARK: Wishes
+
+    /// When clients have last asked for dead letters to be run again, all of them.
+    private(set) var lastSweep: Instant?
+    /// When a client has last asked for any change.
+    private(set) var lastWish: Instant?
+    /// Tasks that somebody was told have ended without success, in the order in which that became known.
+    private(set) var letters: [TaskID] = []
+
+    func asked(_ wish: TaskWish, for id: TaskID, at now: Instant) {
+        lastWish = now
+        switch wish {
+        case .change:
+            known[id]?.changesAsked += 1
+            known[id]?.notBefore = nil
+        case .retry: known[id]?.isRetryAsked = true
+        case .purge: known[id]?.isPurgeAsked = true
+        }
+    }
+
+    func askedToSweep(at now: Instant) {
+        lastSweep = now
+        lastWish = now
+    }
+
+    /// A client was told that its change was made.
+    func changed(_ id: TaskID, delay: UInt64?, asked: Instant) {
+        guard known[id]?.changesAsked == 1, let delay else { return }
+        known[id]?.notBefore = asked + .milliseconds(Int64(delay))
+    }
+
+    /// - Returns: a violation if a later run was told before this was asked for, or nobody has wished for this one.
+    func tell(_ id: TaskID, run: UInt32, asked: Instant, at now: Instant) -> Violation? {
+        guard let known = known[id] else { return nil }
+        if let at = known.runToldAt, at < asked, run < known.run {
+            return Violation(.wishUndone, "\(id) is told to be in run \(run), and was in run \(known.run)", at: now)
+        }
+        guard run > known.run else { return nil }
+        guard known.isRetryAsked || lastSweep != nil else {
+            return Violation(.wishUndone, "\(id) is in run \(run), and nobody has asked for that", at: now)
+        }
+        self.known[id]?.run = run
+        self.known[id]?.runToldAt = now
+        return nil
+    }
+
+    /// - Returns: a violation if another outcome of the same run was told before.
     func tell(_ id: TaskID, _ outcome: ToldOutcome, at now: Instant) -> Violation? {
-        guard let before = known[id]?.told else {
-            known[id]?.told = outcome
-            known[id]?.toldAt = now
+        guard let before = known[id]?.told[outcome.run]?.outcome else {
+            known[id]?.told[outcome.run] = (outcome, now)
+            if outcome.status != .completed, known[id] != nil { letters.append(id) }
             return nil
         }
         guard before.contradicts(outcome) else { return nil }
@@ -102,19 +160,23 @@ final class Submissions: @unchecked Sendable {
 
 /// An outcome as a client sees it.
 struct ToldOutcome: Sendable, CustomStringConvertible {
+    let run: UInt32
     let status: TaskStatus
     let finishedAt: Int64?
     let failure: String?
     /// Nil as well if it was not looked at.
     let resultBytes: Int?
 
+    /// Each run has an outcome of its own.
     func contradicts(_ other: ToldOutcome) -> Bool {
+        guard run == other.run else { return false }
         if let mine = resultBytes, let theirs = other.resultBytes, mine != theirs { return true }
         return status != other.status || finishedAt != other.finishedAt || failure != other.failure
     }
 
     var description: String {
-        "\(status.name) at \(finishedAt.map(String.init) ?? "no time")" + (failure.map { " (\($0))" } ?? "")
+        (run > 1 ? "run \(run): " : "") + "\(status.name) at \(finishedAt.map(String.init) ?? "no time")"
+            + (failure.map { " (\($0))" } ?? "")
             + (resultBytes.map { " with \($0) bytes" } ?? "")
     }
 }
@@ -124,14 +186,16 @@ extension ToldOutcome {
     init?(_ snapshot: TaskSnapshot) {
         guard snapshot.status.isFinal else { return nil }
         self.init(
-            status: snapshot.status, finishedAt: snapshot.finishedAt?.milliseconds, failure: snapshot.failure?.type,
+            run: snapshot.run, status: snapshot.status, finishedAt: snapshot.finishedAt?.milliseconds,
+            failure: snapshot.failure?.type,
             resultBytes: snapshot.result?.count)
     }
 
     init?(_ record: TaskRecord) {
         guard record.status.isFinal else { return nil }
         self.init(
-            status: record.status, finishedAt: record.finishedAt?.milliseconds, failure: record.failure?.type,
+            run: record.run, status: record.status, finishedAt: record.finishedAt?.milliseconds,
+            failure: record.failure?.type,
             resultBytes: record.result?.count)
     }
 }

@@ -8,6 +8,7 @@ package enum Property: String, CaseIterable, Sendable {
     case refusedButAccepted = "refused-but-accepted"
     case falseReceipt = "false-receipt"
     case twoOutcomes = "two-outcomes"
+    case wishUndone = "wish-undone"
     case impossibleOutcome = "impossible-outcome"
     case resurrected
     case neverAnswered = "never-answered"
@@ -29,6 +30,7 @@ package enum Property: String, CaseIterable, Sendable {
     case conflictingCommits = "conflicting-commits"
     case lemma
     case staleFailure = "stale-failure"
+    case impossibleChange = "impossible-change"
     case registryDiffers = "registry-differs"
     case notArchived = "not-archived"
     // The node
@@ -50,7 +52,8 @@ package enum Property: String, CaseIterable, Sendable {
         case .denied: "a node answers that a task does not exist that was acknowledged"
         case .refusedButAccepted: "a task was refused to its client, and is there"
         case .falseReceipt: "a node that the receipt names as a holder does not have the task"
-        case .twoOutcomes: "a task has two outcomes"
+        case .twoOutcomes: "a run of a task has two outcomes"
+        case .wishUndone: "a new run, or a change, that was acknowledged is not there, or nobody has asked for it"
         case .impossibleOutcome: "an outcome that nothing has brought about"
         case .resurrected: "a task is accepted again, or one is there that nobody submitted"
         case .neverAnswered: "a client still waits for its answer"
@@ -70,6 +73,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .conflictingCommits: "two different entries are committed at one place"
         case .lemma: "a listed replica lacks what is committed"
         case .staleFailure: "an attempt that is not the current one decides about a task"
+        case .impossibleChange: "a task is changed, or run again, in a state in which it cannot be"
         case .registryDiffers: "the registry has another outcome than the ledger"
         case .notArchived: "long after all is healed an outcome is not in the registry"
         case .stoppedItself: "a node has ended though nothing was wrong"
