@@ -135,8 +135,9 @@ final class Inspector: @unchecked Sendable {
         lemmaChecks += 1
         switch history.isHeld(by: copy) {
         case true?:
-            // Not as long as its disk lacks a part of it: the process may end.
-            if core.unwrittenBytes == 0 { stage.isWhole(copy.id, at: node) }
+            // Not as long as its disk lacks a part of it, since the process may end; nor without what it may have acknowledged
+            // before and its primary does not know to be committed yet.
+            if core.unwrittenBytes == 0, copy.last == history.newest { stage.isWhole(copy.id, at: node) }
             return nil
         case nil: return nil
         case false?:

@@ -47,6 +47,8 @@ struct LedgerHistory {
 
     /// The newest place that is known to be committed.
     var last: Place { entries.last?.place ?? .start }
+    /// The end of what its primary had when it was looked at last, committed or not.
+    private(set) var newest = Place.start
 
     /// Where the history is not whole: begins anew with what is there. For ledgers whose every copy was destroyed.
     mutating func forget() {
@@ -60,6 +62,7 @@ struct LedgerHistory {
     /// - Returns: what must not be.
     mutating func take(_ served: ServedLedger, at node: Int) -> (Property, String)? {
         let copy = served.copy
+        newest = copy.last
         if first == .max {
             first = copy.last.sequence + 1
             for (id, record) in copy.state.tasks {

@@ -244,7 +244,7 @@ final class FaultInjector: @unchecked Sendable {
     private func join() {
         // Who has left for good is of no use to it, as long as there are others.
         let others = world.nodes.map(\.index).filter { !stage.machines[$0].isAway }
-        guard !others.isEmpty || plan.hasRedis else { return }
+        guard plan.hasRedis ? stage.isClusterRegistered : !others.isEmpty else { return }
         let away = world.nodes.map(\.index).filter { stage.machines[$0].isAway }
         let node = world.addNode(seeds: Array((others + away).prefix(3)))
         grow()
@@ -316,7 +316,7 @@ final class FaultInjector: @unchecked Sendable {
     // MARK: Disks
 
     private func mayDestroy(_ node: Int) -> Bool {
-        stage.seedsRemember(without: node)
+        stage.isClusterRegistered && stage.seedsRemember(without: node)
             && (plan.isBeyond || stage.canVoteWithout(node) && stage.lastCopies(at: node).isEmpty)
     }
 
@@ -402,7 +402,9 @@ final class FaultInjector: @unchecked Sendable {
     private func troubleRedis(_ fault: Fault, _ victim: Int, for length: Duration) {
         guard let redis = world.redis else { return }
         switch fault.kind {
-        case .redisFlush: redis.flush()
+        case .redisFlush:
+            guard stage.everybodyKnowsOfTheCluster else { return spared[fault.kind, default: 0] += 1 }
+            redis.flush()
         case .redisDown, .redisEmpty:
             redisHolds += 1
             if fault.kind == .redisEmpty { isRedisEmptied = true }
@@ -421,7 +423,9 @@ final class FaultInjector: @unchecked Sendable {
     }
 
     private func startRedis() {
-        world.redis?.start(empty: isRedisEmptied)
+        let isEmpty = isRedisEmptied && stage.everybodyKnowsOfTheCluster
+        if isRedisEmptied, !isEmpty { spared[.redisEmpty, default: 0] += 1 }
+        world.redis?.start(empty: isEmpty)
         isRedisEmptied = false
     }
 

@@ -156,6 +156,13 @@ final class Stage: @unchecked Sendable {
         return (0..<seeds).count { $0 == node || machines[$0].installed == nil } <= seeds / 2
     }
 
+    /// Whether the registry, if there is one, names the cluster to whoever looks for one. If it does not, and no member comes to
+    /// say so before somebody with an empty disk asks, there will be a second cluster of the same name: as above.
+    var isClusterRegistered: Bool { view == nil || world.redis.map { $0.cluster != nil } ?? true }
+
+    /// Whether no node would begin a cluster if the registry forgot this one.
+    var everybodyKnowsOfTheCluster: Bool { view == nil || machines.allSatisfy { $0.installed != nil } }
+
     private func hasVote(_ voter: StoreHolder) -> Bool {
         names[voter.name].map { machines[$0].profile?.disk ?? voter.store == voter.store } ?? false
     }
