@@ -26,6 +26,12 @@ extension LocalQueue {
         }
         let decision = owner.carryOut(
             wish.wish, for: wish.task, request: number, at: node.now, timestamp: node.timestamp)
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.changeToldBeforeCommit), decision == .done {
+            forget(number)
+            reply(WishReply(decision: .done, record: owner.task(wish.task)))
+        }
+        #endif
         if decision == .done { return turn() }
         forget(number)
         let record = owner.task(wish.task).flatMap { owner.isTellable($0) ? $0 : nil }

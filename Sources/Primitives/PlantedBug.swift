@@ -104,6 +104,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     // Node
 
+    /// A client is told that its change is made before it is committed.
+    case changeToldBeforeCommit = "change-told-before-commit"
+    /// A dead letter that is purged is only taken from the list.
+    case purgeNotWritten = "purge-not-written"
     /// Outcomes are written to the registry before they are committed.
     case redisBeforeCommit = "redis-before-commit"
     /// Outcomes are never written to the registry.

@@ -156,7 +156,7 @@ extension TaskRecord {
         if status.isFinal {
             let end = TaskHistory.Step(
                 kind: .ended(status, failure), at: finishedAt ?? id.createdAt, run: run, token: finalToken,
-                node: leasedAt == nil ? nil : worker, leasedAt: leasedAt, startedAt: startedAt)
+                node: finalToken == nil ? nil : worker, leasedAt: leasedAt, startedAt: startedAt)
             all += Self.transitions(of: end)
         } else if let lease {
             all += Self.attempt(lease.token, lease.holder.name, run, leasedAt, lease.isStarted ? startedAt : nil)

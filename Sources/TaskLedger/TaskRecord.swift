@@ -149,11 +149,13 @@ public struct TaskRecord: Hashable, Sendable {
             lease?.isStarted = true
             startedAt = at
         case .completed(_, let token, let result, let executor, let at):
+            overtaken(by: token, at)
             self.result = result
             worker = executor
             failure = nil
             end(.completed, token, at)
         case .failed(_, let token, let failure, let executor, let at):
+            overtaken(by: token, at)
             self.failure = failure
             if let executor { worker = executor }
             failures &+= 1
@@ -210,9 +212,15 @@ public struct TaskRecord: Hashable, Sendable {
     private mutating func remember(_ kind: TaskHistory.Step.Kind, _ token: Token?, _ at: Timestamp) {
         history.append(
             TaskHistory.Step(
-                kind: kind, at: at, run: run, token: token, node: leasedAt == nil ? nil : worker, leasedAt: leasedAt,
+                kind: kind, at: at, run: run, token: token, node: token == nil ? nil : worker, leasedAt: leasedAt,
                 startedAt: leasedAt == nil ? nil : startedAt))
         leasedAt = nil
+    }
+
+    /// An attempt that was given up has come to an end after all: the present one is not needed any more.
+    private mutating func overtaken(by token: Token?, _ at: Timestamp) {
+        guard let present = lease?.token, present != token else { return }
+        remember(.interrupted(isBlamed: false), present, at)
     }
 
     /// A new run. What the ones before have done is in the history.

@@ -65,6 +65,23 @@ import Testing
             ])
     }
 
+    /// An attempt whose owner died ends after all, while another one runs: each is told once, with its own node.
+    @Test func anAttemptThatWasGivenUpMayEndTheTask() {
+        let events: [LedgerEvent] = [
+            Self.lease(1, at: 5, isStarted: true),
+            .interrupted(Self.id, Sample.token(1), isBlamed: false, at: Self.at(6)),
+            .leased(
+                Self.id,
+                Lease(token: Sample.token(2), holder: Sample.me, at: Self.at(7), isStarted: true)),
+            .completed(Self.id, Sample.token(1), result: [], by: Sample.thief.name, at: Self.at(9)),
+        ]
+        #expect(
+            Self.told(events) == [
+                "accepted me 1/- 0", "leased thief 1/1 5", "started thief 1/1 5", "interrupted thief 1/1 6",
+                "leased me 1/2 7", "started me 1/2 7", "interrupted me 1/2 9", "completed thief 1/1 9",
+            ])
+    }
+
     @Test func onlyTheNewestStepsAreKeptAndOthersCounted() {
         var record = TaskRecord(Sample.acceptance(1))
         for attempt in 1...UInt32(Limits.historySteps + 5) {

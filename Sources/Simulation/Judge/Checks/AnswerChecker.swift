@@ -55,11 +55,16 @@ final class AnswerChecker: @unchecked Sendable {
     ) -> Violation? {
         switch outcome {
         case .done(let snapshot?):
-            if case .change(_, let delay) = wish { submissions.changed(id, delay: delay, asked: asked) }
+            if case .change(let priority, let delay) = wish {
+                submissions.changed(id, priority: priority, delay: delay, asked: asked, at: world.now)
+            }
             // It may have ended again meanwhile.
             return take(id, snapshot, from: node, asked)
         case .refused(_, let snapshot?): return take(id, snapshot, from: node, asked)
         case .unknown: return deny(id, "unknown", by: node, asked)
+        case .done(nil) where wish == .purge:
+            submissions.purged(id, at: world.now)
+            return nil
         case .done(nil), .refused(_, nil), .archived, .unavailable, .unconfirmed: return nil
         }
     }
@@ -80,7 +85,8 @@ final class AnswerChecker: @unchecked Sendable {
             }
             run = transition.run
         }
-        return submissions.tell(id, run: story.task.run, asked: asked, at: world.now)
+        return submissions.tell(
+            id, run: story.task.run, priority: story.task.spec.priority, asked: asked, at: world.now)
     }
 
     /// The first task of a batch stands for all: they are entries of one ledger, side by side.
@@ -110,7 +116,10 @@ final class AnswerChecker: @unchecked Sendable {
 
     private func take(_ id: TaskID, _ snapshot: TaskSnapshot, from node: Int, _ asked: Instant) -> Violation? {
         if let violation = submissions.found(id, snapshot.spec, at: world.now) { return violation }
-        if !isExcused(id), let violation = submissions.tell(id, run: snapshot.run, asked: asked, at: world.now) {
+        if !isExcused(id),
+            let violation = submissions.tell(
+                id, run: snapshot.run, priority: snapshot.spec.priority, asked: asked, at: world.now)
+        {
             return violation
         }
         guard let outcome = ToldOutcome(snapshot) else {

@@ -459,7 +459,9 @@ final class FaultInjector: @unchecked Sendable {
             down[index] = 0
             if node.isPaused { node.resume() }
             // Whoever has left and is still counted on comes back: his operator would see to that.
-            if stage.view?.ledgers.contains(where: { $0.replicas.contains { $0.name == node.name } }) == true {
+            if let view = stage.view,
+                (view.ledgers.flatMap(\.replicas) + view.voters).contains(where: { $0.name == node.name })
+            {
                 stage.machines[index].isAway = false
             }
             startIfMay(index)

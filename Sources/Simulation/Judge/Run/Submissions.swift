@@ -38,6 +38,10 @@ final class Submissions: @unchecked Sendable {
         var notBefore: Instant?
         var isRetryAsked = false
         var isPurgeAsked = false
+        /// When a client was told that it is forgotten.
+        var purgedAt: Instant?
+        /// What a client was told to have set, if that was the only change that was ever asked for, and when.
+        var priority: (value: Priority, at: Instant)?
         /// The latest run that a client was told of, and when.
         var run: UInt32 = 1
         var runToldAt: Instant?
@@ -115,6 +119,7 @@ final class Submissions: @unchecked Sendable {
         case .change:
             known[id]?.changesAsked += 1
             known[id]?.notBefore = nil
+            known[id]?.priority = nil
         case .retry: known[id]?.isRetryAsked = true
         case .purge: known[id]?.isPurgeAsked = true
         }
@@ -126,14 +131,27 @@ final class Submissions: @unchecked Sendable {
     }
 
     /// A client was told that its change was made.
-    func changed(_ id: TaskID, delay: UInt64?, asked: Instant) {
-        guard known[id]?.changesAsked == 1, let delay else { return }
-        known[id]?.notBefore = asked + .milliseconds(Int64(delay))
+    func changed(_ id: TaskID, priority: Priority?, delay: UInt64?, asked: Instant, at now: Instant) {
+        guard known[id]?.changesAsked == 1 else { return }
+        if let priority { known[id]?.priority = (priority, now) }
+        if let delay { known[id]?.notBefore = asked + .milliseconds(Int64(delay)) }
     }
 
-    /// - Returns: a violation if a later run was told before this was asked for, or nobody has wished for this one.
-    func tell(_ id: TaskID, run: UInt32, asked: Instant, at now: Instant) -> Violation? {
+    /// A client was told that a dead letter is forgotten.
+    func purged(_ id: TaskID, at now: Instant) { known[id]?.purgedAt = now }
+
+    /// A node tells of the task, out of a ledger.
+    /// - Returns: a violation if it was purged before this was asked for, or its change is not seen, or a later run was told
+    ///   before, or nobody has wished for this one.
+    func tell(_ id: TaskID, run: UInt32, priority: Priority, asked: Instant, at now: Instant) -> Violation? {
         guard let known = known[id] else { return nil }
+        if let at = known.purgedAt, at < asked {
+            return Violation(.wishUndone, "\(id) was purged, and is there", at: now)
+        }
+        if let (value, at) = known.priority, at < asked, priority != value {
+            return Violation(
+                .wishUndone, "\(id) was given the priority \(value.rawValue), and has \(priority.rawValue)", at: now)
+        }
         if let at = known.runToldAt, at < asked, run < known.run {
             return Violation(.wishUndone, "\(id) is told to be in run \(run), and was in run \(known.run)", at: now)
         }
