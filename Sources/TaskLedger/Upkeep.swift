@@ -22,14 +22,19 @@ extension TaskOwner {
                 continue
             }
             #endif
+            let hasRested = revoked[record.id].map { $0 <= now } ?? false
+            // Not before the end is recorded, where there is one: what rests was never counted as ready.
+            defer { if hasRested { revoked[record.id] = nil } }
             if let expires = record.expires, expires <= now, record.status == .pending || record.status == .scheduled {
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
-            } else if record.status == .scheduled, record.due.map({ $0 <= now }) ?? true {
+                continue
+            }
+            if hasRested { revoked[record.id] = nil }
+            if record.status == .scheduled, record.due.map({ $0 <= now }) ?? true {
                 ledgers[index].primary.becomeDue(record.id)
                 if let due = ledgers[index].primary.state[record.id] { queue(due, in: index) }
-            } else if let until = revoked[record.id], until <= now {
-                revoked[record.id] = nil
-                if record.status == .pending { queue(record, in: index) }
+            } else if hasRested, record.status == .pending {
+                queue(record, in: index)
             }
         }
     }

@@ -204,6 +204,30 @@ import Testing
         #expect(bench.owner.derivedFault() == nil)
     }
 
+    /// It expired while it ran, was interrupted, and its rest is over: it has ended, and a new run of it waits for nothing.
+    @Test func aTaskThatExpiredBeforeItHasRestedCanBeRunAgain() throws {
+        var bench = OwnerBench(slots: 8)
+        var spec = TaskOwnerTests.spec()
+        spec.expiry = 1000
+        let id = try bench.submit(spec)[0]
+        #expect(bench.grant(1).count == 1)
+        _ = bench.turn()
+        bench.now += .milliseconds(1500)
+        bench.wake()
+        #expect(bench.status(id) == .processing, "what has been given away does not expire")
+        let until = bench.now + Self.rest
+        bench.install(view: 2, members: [Sample.me], leaseRestsUntil: until)
+        #expect(bench.status(id) == .pending)
+        bench.now = until
+        bench.wake()
+        #expect(bench.status(id) == .expired)
+        #expect(bench.turn().starts.isEmpty)
+        #expect(bench.owner.derivedFault() == nil)
+        #expect(bench.carryOut(.retry, for: id) == .done)
+        #expect(bench.turn().starts.map(\.id) == [id])
+        #expect(bench.owner.derivedFault() == nil)
+    }
+
     /// Both the ledger and the lease: the longer rest holds.
     @Test func aRevokedLeaseOfARestingLedgerWaitsForBoth() {
         for (ledger, lease) in [(500, 900), (900, 500)] {
