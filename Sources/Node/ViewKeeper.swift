@@ -95,10 +95,11 @@ actor ViewKeeper {
     }
 
     /// Whether the view still counts on this node, though there is somebody to take its place: as primary of a ledger,
-    /// or as a backup. A node that leaves waits until it does not.
+    /// or as a backup; or to tell those who vote from now on that they do. A node that leaves waits until it does not.
     var isNeeded: Bool {
         guard let view else { return false }
-        let others = node.colleagues.membership.onLoop { $0.members }.count { record in
+        let members = node.colleagues.membership.onLoop { $0.members }
+        let others = members.count { record in
             record.state == .alive && !record.load.isDraining && view.member(record.id) != nil
                 && record.id.name != node.name
         }
@@ -108,6 +109,10 @@ actor ViewKeeper {
             $0.primary == StoreHolder(name: node.name, store: node.profile.store)
         }
         let isBackup = view.ledgers.contains { $0.backups.contains { $0.name == node.name } }
+        let informed = view.voters.count { voter in
+            members.contains { $0.id.name == voter.name && $0.state == .alive && $0.viewNumber >= view.number }
+        }
+        if others > 0, informed < view.majority { return true }
         return others > 0 && isPrimary || others >= Int(view.settings.copies) && (isBackup || isPrimary)
     }
 

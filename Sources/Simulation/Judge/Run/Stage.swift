@@ -141,6 +141,11 @@ final class Stage: @unchecked Sendable {
     func canVoteWithout(_ node: Int) -> Bool {
         guard let view else { return false }
         let name = world.nodes[node].name
+        // Those who have decided the newest view may be the only ones that know it, whoever votes from then on.
+        let informed = view.voters.count { voter in
+            voter.name != name && names[voter.name].flatMap { machines[$0].installed?.number } ?? 0 >= view.number
+        }
+        guard informed >= view.majority else { return false }
         guard view.voters.contains(where: { $0.name == name }) else { return true }
         if view.voters.count(where: { hasVote($0) && $0.name != name }) >= view.majority { return true }
         // Of two either goes on alone if it sees the other end. One that comes back later to a wiped disk cannot know what was
