@@ -77,7 +77,7 @@ extension Membership {
         }
         guard !isAccused || table[peer] != nil || !outranks(teller) else { return }
         var corrections: [Rumor] = []
-        for record in records.prefix(Limits.members + MembershipLimits.tombstones) {
+        for record in records.prefix(settings.members + MembershipLimits.tombstones) {
             learn(
                 Rumor(record, toldBy: peer.name), from: teller, corrections: &corrections, at: now, into: &effects)
             if record.id.name != own.id.name { adopt(record, at: now, into: &effects) }

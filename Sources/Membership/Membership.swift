@@ -100,7 +100,7 @@ public struct Membership: Sendable {
     }
     /// When the next `.tick` is due. One in the past (before the first event always) is due at once.
     public private(set) var nextDeadline = Instant.zero
-    /// Members turned away since there were `Limits.members`.
+    /// Members turned away since there were as many as there may be (`Settings.members`).
     public internal(set) var refusedMembers: UInt64 = 0
 
     /// - Parameter viewNumber: of the view that the node brings along: already its first word is to tell others that there

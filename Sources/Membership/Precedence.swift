@@ -36,7 +36,7 @@ extension Membership {
     /// A generation that was not known. Only its own word, which has the profile, brings it in.
     private mutating func admit(_ rumor: Rumor, at now: Instant, into effects: inout [Effect]) {
         guard case .alive(let id, let incarnation, let profile) = rumor else { return }
-        guard livingCount < Limits.members else {
+        guard livingCount < settings.members else {
             refusedMembers += 1
             return
         }

@@ -32,6 +32,8 @@ extension Membership {
         public var pushPullInterval: Duration = .seconds(30)
         /// Between attempts to reach seeds and the dead, for ever. The first attempts come sooner: see `joinDelay`.
         public var rejoinInterval: Duration = .seconds(10)
+        /// Living members, this node included; more are turned away.
+        public var members = Limits.members
         /// How long others may hold a later generation of this node's name for alive before it counts as another process:
         /// longer than any suspicion lasts.
         public var rivalPatience: Duration = .seconds(30)
@@ -93,7 +95,7 @@ struct Pace: Hashable, Sendable {
     }
 }
 
-/// Bounds of what the machine remembers, beside `Limits.members` for the living.
+/// Bounds of what the machine remembers, beside `Settings.members` for the living.
 enum MembershipLimits {
     /// Dead and left members remembered; the oldest is forgotten first.
     static let tombstones = 256

@@ -101,11 +101,10 @@ extension LocalQueue {
         }
     }
 
-    /// Whether it serves every ledger that its view gives it: else "unknown" means nothing.
+    /// Whether it serves every ledger that its view gives it, or gave to the store that it has lost: else "unknown" means
+    /// nothing.
     private var servesItsView: Bool {
-        guard let view else { return false }
-        let me = StoreHolder(name: node.name, store: node.profile.store)
-        return view.ledgers.allSatisfy { $0.primary != me || owner.term(of: $0.id) != nil }
+        view?.ledgers.allSatisfy { $0.primary.name != node.name || owner.term(of: $0.id) != nil } ?? false
     }
 
     func list(_ request: ListRequest) -> [TaskRecord] {

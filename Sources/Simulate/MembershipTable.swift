@@ -31,7 +31,8 @@ struct MembershipTable {
     private func crashes(_ size: Int, _ kind: MembershipExperiment.Crash) -> MembershipExperiment.Report {
         var parameters = MembershipExperiment.Parameters()
         parameters.members = size...size
-        parameters.crashes = size >= 1000 ? 5 : 20
+        parameters.settings.members = max(size, parameters.settings.members)
+        parameters.crashes = size >= 1000 ? 3 : 20
         parameters.crash = kind
         return MembershipExperiment.run(parameters, seed: 1)
     }
@@ -39,7 +40,8 @@ struct MembershipTable {
     private func quiet(_ size: Int) -> MembershipExperiment.Report {
         var parameters = MembershipExperiment.Parameters()
         parameters.members = size...size
-        parameters.nodeHours = size >= 1000 ? 20 : 5
+        parameters.settings.members = max(size, parameters.settings.members)
+        parameters.nodeHours = size >= 1000 ? 15 : 5
         return MembershipExperiment.run(parameters, seed: 1)
     }
 

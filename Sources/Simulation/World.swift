@@ -106,11 +106,15 @@ package final class World: @unchecked Sendable {
     /// The nodes whose process runs, paused or not.
     package var running: [SimulatedNode] { nodes.filter { $0.core != nil } }
 
+    /// Called when a process is about to end or to be paused, whatever is the cause.
+    package var beforeChange: () -> Void = {}
+
     /// Ends everything and breaks the references between a node's actors, so that the memory is freed. The world is of
     /// no more use.
     package func end() {
         for node in nodes where node.isUp { node.crash(.kill) }
         timeline.end()
+        beforeChange = {}
     }
 }
 

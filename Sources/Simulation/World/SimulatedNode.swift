@@ -219,6 +219,7 @@ package final class SimulatedNode: @unchecked Sendable {
     /// from the network waits. Nothing if it is down or paused.
     package func pause(_ kind: PauseKind = .stopped) {
         assertOutside()
+        world.beforeChange()
         process?.pause(kind)
     }
 
@@ -253,6 +254,7 @@ package final class SimulatedNode: @unchecked Sendable {
 
     private func end(_ downfall: Downfall, keepsPower: Bool) {
         guard let core, let process else { return }
+        world.beforeChange()
         life = .down(downfall)
         world.observations.cutOff(node: index)
         process.die()

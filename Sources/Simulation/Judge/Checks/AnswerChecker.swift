@@ -109,6 +109,9 @@ final class AnswerChecker: @unchecked Sendable {
                 world.now - stage.viewSince > .seconds(1),
                 stage.machines[node.index].lastLoss.map({ world.now - $0 > .seconds(30) }) ?? true
             else { continue }
+            // A view that has relieved it may have come since anybody looked.
+            if let violation = inspector.inspect() { return violation }
+            guard world.now - stage.viewSince > .seconds(1) else { continue }
             return Violation(.falseReceipt, "\(task.id) is said to be at node \(node.index), and is not", at: world.now)
         }
         return nil

@@ -145,7 +145,8 @@ struct FinalChecker {
             if known.isPurgeAsked || isRegistryEmptied && answers.isHandedOver(id) { return nil }
             return Violation(.lost, "\(id) (\(known.serial)) was accepted, and is nowhere", at: now)
         }
-        if let told = known.runToldAt, outcome.run < known.run {
+        // What the registry has of an earlier run stays there when a later one is purged.
+        if let told = known.runToldAt, outcome.run < known.run, recorded != nil || !known.isPurgeAsked {
             return Violation(
                 .wishUndone, "\(id) is \(outcome), and was told to be in run \(known.run) at \(told)", at: now)
         }

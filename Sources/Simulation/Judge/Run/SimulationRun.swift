@@ -83,11 +83,9 @@ package final class SimulationRun: @unchecked Sendable {
         let clients = Clients(
             plan, world: world, submissions: submissions, chronicle: chronicle, report: { [self] in take($0) })
         self.clients = clients
-        injector.beforeCrash = { [self] in
-            contacts.look()
-            found(inspector.inspect())
-        }
+        injector.beforeCrash = { [self] in found(inspector.inspect()) }
         injector.beforeChange = { [contacts] in contacts.look() }
+        world.beforeChange = { [contacts] in contacts.look() }
         answers.isRegistryEmptied = { [injector] in
             injector.struck[.redisFlush] != nil || injector.struck[.redisEmpty] != nil
         }
