@@ -23,6 +23,7 @@ final class NodeContext: Sendable {
     private struct Shared {
         var identity: NodeID
         var links: [NodeName: NodeID] = [:]
+        var linkChanges: UInt64 = 0
         var peers: [NodeName: NodeID] = [:]
         var stores: [NodeName: StoreID] = [:]
         var colleagues: Colleagues?
@@ -84,8 +85,20 @@ final class NodeContext: Sendable {
         shared.withLock { shared in shared.peers[name].map { shared.links[name] == $0 } ?? false }
     }
     func isLinked(_ id: NodeID) -> Bool { shared.withLock { $0.links[id.name] == id } }
-    func linkUp(_ id: NodeID) { shared.withLock { $0.links[id.name] = id } }
-    func linkDown(_ id: NodeID) { shared.withLock { if $0.links[id.name] == id { $0.links[id.name] = nil } } }
+    func linkUp(_ id: NodeID) {
+        shared.withLock { shared in
+            shared.links[id.name] = id
+            shared.linkChanges += 1
+        }
+    }
+    func linkDown(_ id: NodeID) {
+        shared.withLock { shared in
+            if shared.links[id.name] == id { shared.links[id.name] = nil }
+            shared.linkChanges += 1
+        }
+    }
+    /// How often a link came or went.
+    var linkChanges: UInt64 { shared.withLock { $0.linkChanges } }
 }
 
 /// The actors of a node. A class, since it is looked at with every call from one to another: a value of nine references is

@@ -205,6 +205,7 @@ final class Switchboard: PeerDelegate {
         node.logger.debug("link up", metadata: ["peer": "\(peer)", "version": "\(version)"])
         node.linkUp(peer)
         actors.fence.onLoop { $0.linkUp() }
+        actors.views.onLoop { $0.reconsider() }
         actors.workers.onLoop { $0.peersChanged() }
         actors.queue.onLoop { $0.turn() }
     }

@@ -38,6 +38,7 @@ struct Planned: Equatable {
         var isConfirmed: Bool
         var isDraining: Bool
         var members: UInt64
+        var links: UInt64
         /// There is only more of it, until the next view.
         var evidence: Int
         var positions: Int
@@ -111,7 +112,7 @@ extension ViewKeeper {
                 }
             return ObservedNode(
                 id: record.id, profile: record.profile, condition: condition, isDraining: record.load.isDraining,
-                isExitProven: record.hasEnded)
+                isExitProven: record.hasEnded, isLinked: record.id == node.identity || node.isLinked(record.id))
         }
         if mayGiveUpTheAbsent {
             for member in view.members where !members.contains(where: { $0.id.name == member.id.name }) {
@@ -184,7 +185,8 @@ extension ViewKeeper {
         Planned.Basis(
             epoch: epoch, view: view.number, isConfirmed: agreement.isConfirmed,
             isDraining: node.colleagues.queue.onLoop { $0.isDraining },
-            members: node.colleagues.membership.onLoop { $0.version }, evidence: evidence.count,
+            members: node.colleagues.membership.onLoop { $0.version }, links: node.linkChanges,
+            evidence: evidence.count,
             positions: positionsLearned, tieMark: tie.mark(at: node.now), isTieMarkLost: tie.isLost,
             givesUpTheAbsent: mayGiveUpTheAbsent)
     }

@@ -79,15 +79,19 @@ public struct ObservedNode: Hashable, Sendable {
     /// This generation's process is gone for certain: two saw it, or one where there was no other; or it has said
     /// itself that it leaves.
     public var isExitProven: Bool
+    /// It answers the observer now. What gossip says of it may be old: an observer that was stopped finds it unread.
+    public var isLinked: Bool
 
     public init(
-        id: NodeID, profile: MemberProfile, condition: Condition, isDraining: Bool = false, isExitProven: Bool = false
+        id: NodeID, profile: MemberProfile, condition: Condition, isDraining: Bool = false, isExitProven: Bool = false,
+        isLinked: Bool = true
     ) {
         self.id = id
         self.profile = profile
         self.condition = condition
         self.isDraining = isDraining
         self.isExitProven = isExitProven
+        self.isLinked = isLinked
     }
 }
 

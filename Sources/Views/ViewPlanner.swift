@@ -153,6 +153,9 @@ struct Situation {
     /// A member that gossip believes to be alive, in the generation that the next view lists.
     func isAlive(_ name: NodeName) -> Bool { memberOf[name] != nil && nodes[name]?.condition == .alive }
 
+    /// Alive, as the observer knows at first hand.
+    func isAnswering(_ name: NodeName) -> Bool { isAlive(name) && nodes[name]?.isLinked == true }
+
     /// Alive, and with this very store.
     func isAlive(_ replica: StoreHolder) -> Bool { isAlive(replica.name) && memberOf[replica.name]?.replica == replica }
 

@@ -8,8 +8,9 @@ import Primitives
 /// (`TieBreaker`, or proof: see `ViewAgreement`). So when one of three voters dies, the two that are left vote, and
 /// when one of those dies as well, the last one goes on by the rules of the tie, not by being the one that was chosen.
 ///
-/// Present voters come first (of them the living before the suspects), then other living members, each by name. Who
-/// drains votes only when everybody drains. A voter whose disk was wiped is kept under its new one.
+/// Present voters come first (of them the living before the suspects), then other living members, each by name; these only
+/// if they answer the observer, since a vote given to one that has just gone for good may never be taken back. Who drains
+/// votes only when everybody drains. A voter whose disk was wiped is kept under its new one.
 enum VoterPlan {
     static func voters(after view: View, _ situation: Situation) -> [StoreHolder] {
         let present = Set(view.voters.map(\.name))
@@ -17,7 +18,7 @@ enum VoterPlan {
             let eligible = situation.members.filter { isEligible($0.id.name) }
             let voters = eligible.filter { present.contains($0.id.name) }
             return voters.filter { situation.isAlive($0.id.name) } + voters.filter { !situation.isAlive($0.id.name) }
-                + eligible.filter { !present.contains($0.id.name) && situation.isAlive($0.id.name) }
+                + eligible.filter { !present.contains($0.id.name) && situation.isAnswering($0.id.name) }
         }
         var chosen = candidates { !situation.isDraining($0) }
         if chosen.isEmpty { chosen = candidates { _ in true } }

@@ -38,8 +38,11 @@ func makeView(
         settings: ClusterSettings(copies: copies))
 }
 
-func observed(_ member: Member, _ condition: ObservedNode.Condition = .alive, draining: Bool = false) -> ObservedNode {
-    ObservedNode(id: member.id, profile: member.profile, condition: condition, isDraining: draining)
+func observed(
+    _ member: Member, _ condition: ObservedNode.Condition = .alive, draining: Bool = false, linked: Bool = true
+) -> ObservedNode {
+    ObservedNode(
+        id: member.id, profile: member.profile, condition: condition, isDraining: draining, isLinked: linked)
 }
 
 /// Everybody in `alive` as in the fixtures, then what is given in particular.

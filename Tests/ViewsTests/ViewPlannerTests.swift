@@ -27,6 +27,12 @@ import Views
         Case(
             title: "two vote", members: "a", voters: "a", observed: observations(alive: "ab"), expected: ("ab", "ab")),
         Case(
+            title: "who does not answer the observer has no vote yet", members: "a", voters: "a",
+            observed: observations(alive: "a", observed(member("b"), linked: false)), expected: ("ab", "a")),
+        Case(
+            title: "who has a vote keeps it though it does not answer", members: "ab", voters: "ab",
+            observed: observations(alive: "a", observed(member("b"), linked: false)), expected: nil),
+        Case(
             title: "three vote", members: "ab", voters: "ab", observed: observations(alive: "abc"),
             expected: ("abc", "abc")),
         Case(
