@@ -42,6 +42,7 @@ struct MembershipTable {
         parameters.members = size...size
         parameters.settings.members = max(size, parameters.settings.members)
         parameters.nodeHours = size >= 1000 ? 15 : 5
+        parameters.warmUp = .seconds(40)
         return MembershipExperiment.run(parameters, seed: 1)
     }
 

@@ -43,6 +43,8 @@ package enum MembershipExperiment {
         package var members: ClosedRange<Int> = 5...10
         /// Virtual time, summed over the members.
         package var nodeHours = 1.0
+        /// Before anything is counted: joining costs more than living.
+        package var warmUp = Duration.zero
         package var loss = 0.0
         /// One way, uniform.
         package var delay: ClosedRange<Duration> = .microseconds(50) ... .microseconds(500)
@@ -196,6 +198,9 @@ private struct DetectionCluster {
     // MARK: What is done to it
 
     mutating func live(for duration: Duration) {
+        let before = report
+        wait(parameters.warmUp)
+        (report.datagrams, report.datagramBytes) = (before.datagrams, before.datagramBytes)
         wait(duration)
         report.nodeHours += duration.secondsValue / 3600 * Double(nodes.count)
     }
@@ -439,64 +444,5 @@ private struct DetectionCluster {
     private mutating func note(_ first: UInt64, _ second: UInt64) {
         report.trace = (report.trace ^ first) &* 0x100_0000_01B3
         report.trace = (report.trace ^ second) &* 0x100_0000_01B3
-    }
-}
-
-/// What is to come, the earliest first; of the same instant, what was pushed first.
-private struct EventHeap<Item> {
-    private struct Key {
-        let at: Instant
-        let order: UInt64
-        let place: Int
-
-        static func < (a: Key, b: Key) -> Bool { a.at == b.at ? a.order < b.order : a.at < b.at }
-    }
-
-    private var keys: [Key] = []
-    /// The items stay where they are; the keys move.
-    private var items: [Item] = []
-    private var free: [Int] = []
-    private var order: UInt64 = 0
-    private let empty: Item
-
-    init(empty: Item) { self.empty = empty }
-
-    var earliest: Instant? { keys.first?.at }
-
-    mutating func push(_ item: consuming Item, at instant: Instant) {
-        let place = free.popLast() ?? items.count
-        if place == items.count { items.append(item) } else { items[place] = item }
-        order += 1
-        let key = Key(at: instant, order: order, place: place)
-        var hole = keys.count
-        keys.append(key)
-        while hole > 0, key < keys[(hole - 1) / 2] {
-            keys[hole] = keys[(hole - 1) / 2]
-            hole = (hole - 1) / 2
-        }
-        keys[hole] = key
-    }
-
-    /// There has to be something to come.
-    mutating func pop() -> Item {
-        let first = keys[0]
-        let last = keys.removeLast()
-        if !keys.isEmpty { sink(last) }
-        free.append(first.place)
-        var taken = empty
-        swap(&taken, &items[first.place])
-        return taken
-    }
-
-    private mutating func sink(_ key: Key) {
-        var hole = 0
-        while 2 * hole + 1 < keys.count {
-            var child = 2 * hole + 1
-            if child + 1 < keys.count, keys[child + 1] < keys[child] { child += 1 }
-            guard keys[child] < key else { break }
-            keys[hole] = keys[child]
-            hole = child
-        }
-        keys[hole] = key
     }
 }
