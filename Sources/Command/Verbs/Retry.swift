@@ -14,6 +14,6 @@ struct Retry: AsyncParsableCommand {
     func run() async throws {
         let id = try taskID(id)
         let (task, _) = try await client.client().ask(.POST, "/api/tasks/\(id)/retry", as: TaskDocument.self)
-        say("\(id) is \(task.status) again: run \(task.run)\(task.node.map { ", owner \($0)" } ?? "")")
+        say("\(id): run \(task.run) has begun, it is \(task.status) now\(task.node.map { ", owner \($0)" } ?? "")")
     }
 }
