@@ -35,7 +35,7 @@ extension Membership {
         /// Living members, this node included; more are turned away.
         public var members = Limits.members
         /// How long others may hold a later generation of this node's name for alive before it counts as another process:
-        /// longer than any suspicion lasts.
+        /// longer than a suspicion lasts on a local network.
         public var rivalPatience: Duration = .seconds(30)
         /// How long the dead and the left are remembered (and shown).
         public var tombstoneLifetime: Duration = .seconds(86_400)
