@@ -23,13 +23,13 @@ extension TaskOwner {
             }
             #endif
             let hasRested = revoked[record.id].map { $0 <= now } ?? false
-            // Not before the end is recorded, where there is one: what rests was never counted as ready.
-            defer { if hasRested { revoked[record.id] = nil } }
-            if let expires = record.expires, expires <= now, record.status == .pending || record.status == .scheduled {
+            let isLate = record.expires.map { $0 <= now } ?? false
+            if isLate, record.status == .pending || record.status == .scheduled {
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
-                continue
             }
+            // Only now: what rests was never counted as ready, so its end must not be taken for one that was.
             if hasRested { revoked[record.id] = nil }
+            guard ledgers[index].primary.state[record.id]?.status == record.status else { continue }
             if record.status == .scheduled, record.due.map({ $0 <= now }) ?? true {
                 ledgers[index].primary.becomeDue(record.id)
                 if let due = ledgers[index].primary.state[record.id] { queue(due, in: index) }
