@@ -13,7 +13,8 @@ enum BatchParser {
     static func parse(_ body: [UInt8], isLines: Bool?, now: Timestamp) throws(Problem) -> [Item] {
         var parser = JSONPullParser(body)
         parser.skipWhitespace()
-        let startsArray = parser.position < body.count && body[parser.position] == UInt8(ascii: "[")
+        // No lines at all are a batch only for who says that there are lines.
+        let startsArray = parser.position == body.count || body[parser.position] == UInt8(ascii: "[")
         return isLines ?? !startsArray ? try lines(body, now) : try array(parser, now)
     }
 

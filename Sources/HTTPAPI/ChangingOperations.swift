@@ -1,6 +1,7 @@
 import APIModel
 import HTTPTypes
 import Hummingbird
+import Primitives
 
 extension Route {
     static let changes: [Route] = [
@@ -49,7 +50,7 @@ extension Route {
                     .query("queue", ["type": "string"], "Only those of this queue."),
                     .query("task_type", ["type": "string"], "Only those of this type."),
                     .query(
-                        "age", ["type": "number", "minimum": 0],
+                        "age", ["type": "number", "minimum": 0, "maximum": .integer(Int64(Limits.horizonSeconds))],
                         "Only those that failed so many seconds ago, or earlier."),
                     .query("error", ["type": "string"], "The type of the error, or a part of its message."),
                     .query(

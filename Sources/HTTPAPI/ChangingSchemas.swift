@@ -22,7 +22,8 @@ extension Schemas {
         "type": "object", "additionalProperties": false,
         "description": "All that is given has to fit; nothing given: all dead letters.",
         "properties": [
-            "queue": nullable(string), "task_type": nullable(string),
+            "queue": nullable(["type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"]),
+            "task_type": nullable(["type": "string", "minLength": 1]),
             "age": seconds("Failed so long ago, or earlier.", upTo: Limits.horizonSeconds),
             "error": described(nullable(string), "The type of the error, or a part of its message."),
         ],

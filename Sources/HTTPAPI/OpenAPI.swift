@@ -42,10 +42,13 @@ enum OpenAPI {
     }
 
     private static func parameter(_ parameter: Operation.Parameter) -> JSONValue {
-        [
+        var members: [String: JSONValue] = [
             "name": .string(parameter.name), "in": .string(parameter.place), "schema": parameter.schema,
             "description": .string(parameter.description), "required": .bool(parameter.place == "path"),
         ]
+        // Separated by commas.
+        if parameter.schema["type"] == "array" { members["explode"] = false }
+        return .object(members)
     }
 
     private static func responses(of operation: Operation) -> [String: JSONValue] {

@@ -28,8 +28,8 @@ extension Route {
                 id: "listTasks", summary: "Tasks of the whole cluster, newest first, without payload and result.",
                 parameters: [
                     .query(
-                        "status", ["type": "string"],
-                        "Some of \(TaskStatus.allCases.map(\.name).joined(separator: ", ")), separated by commas."),
+                        "status", ["type": "array", "items": Schemas.status, "minItems": 1],
+                        "Only tasks in one of these, separated by commas."),
                     .query("queue", ["type": "string"], "Only tasks of this queue."),
                     .query("task_type", ["type": "string"], "Only tasks of this type."),
                     .query(

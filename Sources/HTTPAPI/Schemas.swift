@@ -27,6 +27,11 @@ enum Schemas {
     static let time: JSONValue = ["type": "string", "format": "date-time"]
     static let uuid: JSONValue = ["type": "string", "format": "uuid"]
     static let status: JSONValue = words(TaskStatus.allCases.map(\.name))
+    /// Of a task type. Its length is told in bytes, so the bound of the schema is not tight.
+    static let name: JSONValue = [
+        "type": "string", "minLength": 1, "maxLength": .integer(Int64(Limits.nameBytes)),
+        "pattern": "^[^\\u0000-\\u001f\\u007f]+$",
+    ]
     private static let anything: JSONValue = [:]
 
     static func words(_ words: [String]) -> JSONValue {
@@ -67,11 +72,11 @@ enum Schemas {
     }
 
     private static let submission: JSONValue = [
-        "type": "object", "required": ["task_type"], "additionalProperties": false,
+        "type": "object", "additionalProperties": false,
+        "oneOf": [["required": ["task_type"]], ["required": ["name"]], ["required": ["type"]]],
         "properties": [
-            "task_type": described(string, "Which handler runs it. Also: name, type."),
-            "name": described(string, "The same as task_type."),
-            "type": described(string, "The same as task_type."),
+            "task_type": described(name, "Which handler runs it. Also: name, type."),
+            "name": described(name, "The same as task_type."), "type": described(name, "The same as task_type."),
             "payload": ["description": "Any JSON, kept byte for byte, up to 1 MiB. Also: data."],
             "data": ["description": "The same as payload."],
             "priority": [

@@ -127,7 +127,7 @@ extension API {
     func list(_ request: APIRequest) async throws -> Response {
         let parameters = try request.query(["status", "queue", "task_type", "limit", "cursor"])
         var query = TaskQuery(queue: parameters["queue"], taskType: parameters["task_type"])
-        for name in parameters["status"]?.split(separator: ",") ?? [] {
+        for name in parameters["status"]?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {
             guard let status = TaskStatus(name: name) else {
                 let names = TaskStatus.allCases.map(\.name).joined(separator: ", ")
                 throw Problem.invalid("?status", "must be some of \(names), got \(quoted(name))")

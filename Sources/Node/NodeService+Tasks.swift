@@ -20,8 +20,8 @@ extension NodeService {
             switch answer {
             case .found(let snapshot) where snapshot.status.isFinal: return answer
             case .archived, .expired: return answer
-            // A task that was made long ago is not just changing owners.
-            case .unknown where id.createdAt.milliseconds + 60_000 < node.timestamp.milliseconds: return answer
+            // A task that was made long ago, or was not made yet, is not just changing owners.
+            case .unknown where abs(id.createdAt.milliseconds - node.timestamp.milliseconds) > 60_000: return answer
             case .found, .unknown, .unavailable: break
             }
             let pause = Limits.lookupPause - (node.now - began)

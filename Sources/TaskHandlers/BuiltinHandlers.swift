@@ -4,7 +4,8 @@ public import TaskExecution
 public enum BuiltinHandlers {
     public static func all() -> [any TaskHandler] {
         [
-            EchoHandler(), NoopHandler(), SleepHandler(), FailHandler(), EmailHandler(), DataHandler(), ImageHandler(),
+            EchoHandler(), NoopHandler(), SleepHandler(), FailHandler(), EmailHandler(),
+            EmailHandler(taskType: "send_email"), DataHandler(), ProcessHandler(), ImageHandler(),
         ]
     }
 }

@@ -26,6 +26,11 @@ private let lines: HTTPFields = [.contentType: "application/x-ndjson"]
         #expect(batch.durability == (batch.accepted > 0 ? "replicated" : nil))
     }
 
+    @Test(arguments: ["", " \n "]) func nothingIsNoBatch(body: String) async throws {
+        let answer = try await api.submit(body, to: "/api/tasks/batch")
+        #expect(answer.status == 400)
+    }
+
     @Test func eachTaskIsRefusedOnItsOwn() async throws {
         let body = #"[{"task_type":"a"},{"task_type":"a","priority":0},7,{"task_type":"unknown"},{"task_type":"b"}]"#
         let answer = try await api.submit(body, to: "/api/tasks/batch")

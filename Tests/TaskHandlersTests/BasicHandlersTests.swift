@@ -13,7 +13,7 @@ import Testing
     @Test func everyTypeIsServedOnce() {
         #expect(
             BuiltinHandlers.all().map(\.taskType).sorted() == [
-                "data", "echo", "email", "fail", "image", "noop", "sleep",
+                "data", "echo", "email", "fail", "image", "noop", "process", "send_email", "sleep",
             ])
     }
 
@@ -53,6 +53,28 @@ import Testing
         let task = Task { try await work.run("sleep", "{\"seconds\": 86400}") }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
+    @Test(arguments: [
+        ("", 0, 0, 0, 0), ("one", 1, 1, 3, 3), ("one two\nthree\n", 2, 3, 14, 14), ("  a\r\n\r\nb ", 3, 2, 7, 9),
+        ("e\u{301} \u{1F1E9}\u{1F1EA}", 1, 2, 3, 12),
+    ])
+    func processCountsText(text: String, lines: Int64, words: Int64, characters: Int64, bytes: Int64) async throws {
+        #expect(
+            try await work.run("process", quoted(text))
+                == .object([
+                    .init("lines", .integer(lines)), .init("words", .integer(words)),
+                    .init("characters", .integer(characters)), .init("bytes", .integer(bytes)),
+                ]))
+    }
+
+    @Test func processTakesTheQueriesOfData() async throws {
+        let query =
+            #"{"input": {"rows": [{"a": 1}, {"a": 2}]}, "aggregate": [{"op": "sum", "column": "a", "as": "sum"}]}"#
+        let result = try await work.run("process", query)
+        #expect(result == (try await work.run("data", query)))
+        #expect(result["input_rows"] == .integer(2))
+        #expect(try await work.failure("process", "7").type == "invalid_payload")
     }
 
     @Test func failDescribesItsFailure() async throws {

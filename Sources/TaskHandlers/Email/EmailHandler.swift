@@ -1,7 +1,7 @@
 import Primitives
 import TaskExecution
 
-/// `email`: writes a message to the outbox, the folder `outbox/` under the work folder, as `<task id>.eml`.
+/// `email`, also called `send_email`: writes a message to the outbox, the folder `outbox/` under the work folder, as `<task id>.eml`.
 ///
 ///     {"to": ["Ann <ann@example.com>"], "from": "shop@example.com", "subject": "Your order", "text": "...", "html":
 ///   "...",
@@ -16,7 +16,7 @@ import TaskExecution
 /// removes `Bcc`, as `sendmail -t` does. It appears whole or not at all, and another run of the task replaces it by the
 /// same bytes. The result is `{"message_id", "path", "bytes"}`.
 struct EmailHandler: TaskHandler {
-    let taskType = "email"
+    var taskType = "email"
 
     func run(_ attempt: TaskAttempt) async throws -> [UInt8] {
         try await OffloadPool.shared.run { flag in
