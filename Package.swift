@@ -69,7 +69,7 @@ let package = Package(
             ]),
 
         room("TaskExecution", ["Primitives"]),
-        room("Service", ["Primitives", "TaskLedger"]),
+        room("Service", ["Primitives", "TaskLedger", "Views"]),
         room(
             "Node",
             [
@@ -99,11 +99,11 @@ let package = Package(
             ]),
 
         room("TaskHandlers", ["Primitives", "TaskExecution", "CImages"]),
-        room("APIModel", ["Primitives", "TaskLedger", "Service"]),
+        room("APIModel", ["Primitives", "TaskLedger", "Views", "Service"]),
         room(
             "HTTPAPI",
             [
-                "Primitives", "TaskLedger", "Service", "APIModel",
+                "Primitives", "TaskLedger", "Views", "Service", "APIModel",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -143,7 +143,7 @@ let package = Package(
         tests(
             "HTTPAPITests",
             [
-                "Primitives", "TaskLedger", "Service", "APIModel", "HTTPAPI",
+                "Primitives", "TaskLedger", "Views", "Service", "APIModel", "HTTPAPI",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),

@@ -1,3 +1,4 @@
+public import Primitives
 public import TaskLedger
 
 // The words by which the API calls the cases of the ledger's enumerations.

@@ -40,6 +40,7 @@ extension ViewKeeper {
         }
         tell(.installed(view, isVoter: agreement.isVoter))
         endForcing(with: view)
+        settleChanges(with: view)
         reconsider()
     }
 

@@ -91,7 +91,7 @@ extension ViewKeeper {
         node.colleagues.workers.onLoop { $0.peersChanged() }
     }
 
-    /// What a primary says about the current view; void in any other.
+    /// What is said about the current view; void in any other.
     func take(_ new: Evidence) {
         guard !evidence.contains(new), evidence.count < Limits.evidence else { return }
         evidence.append(new)
@@ -125,6 +125,7 @@ extension ViewKeeper {
             case .askFailed(let ask): observed.failedAsks.append(ask)
             case .unreachable(let complaint): observed.unreachableBackups.append(complaint)
             case .drained(let ledger): observed.drainedLedgers.append(ledger)
+            case .change(let change): observed.changes.append(change)
             }
         }
         observed.positions = positions

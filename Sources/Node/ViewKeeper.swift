@@ -7,7 +7,8 @@ import Wire
 
 /// Keeps the view: carries out what the agreement machine wants, tells it what the planner wishes
 /// (`ViewKeeper+Planning`), and tells the others what was installed (`+Installing`): rule R1. Asks the registry where
-/// two voters need it (`+TieBreaker`), and lets an operator go on without what is missing (`+Recovery`).
+/// two voters need it (`+TieBreaker`), lets an operator go on without what is missing (`+Recovery`), and has the settings
+/// changed (`+Settings`).
 ///
 /// Also founds a cluster, if the registry (or, without one, the list of seeds) says that this node should; and returns
 /// under a new generation when this one was removed.
@@ -29,7 +30,7 @@ actor ViewKeeper {
     private var timerAt = Instant.distantFuture
     private var nextLook = Instant.zero
 
-    /// What primaries have said about the view that is installed.
+    /// What has been said about the view that is installed.
     var evidence: [Evidence] = []
     var positions: [ReplicaPosition] = []
     /// How often there were new ones.
@@ -52,6 +53,8 @@ actor ViewKeeper {
     var epoch = 0
     var isRegistryConnected = false
     var forcing: Forcing?
+    /// What this node wants changed in the settings, by the ids of the changes.
+    var changes: [UInt64: PendingChange] = [:]
 
     init(_ node: NodeContext, record: VoterRecord, seed: UInt64) {
         self.node = node
@@ -135,6 +138,7 @@ actor ViewKeeper {
         isStopped = true
         timer?.cancel()
         endForcing(.failure(.stopped))
+        endChanges()
     }
 
     private func tick() {

@@ -1,5 +1,6 @@
 public import Primitives
 public import TaskLedger
+public import Views
 
 /// What a node does for its clients, whatever protocol they speak. `Node` implements it; `HTTPAPI` calls it.
 ///
@@ -28,6 +29,11 @@ public protocol ClusterService: Sendable {
     func sweepLetters(_ sweep: LetterSweep) async -> SweepOutcome
     /// What has happened to a task, and why it does not run.
     func story(of id: TaskID) async -> StoryLookup
+
+    /// What holds for the whole cluster, as far as this node knows; nil: it is a member of none.
+    func settings() async -> ClusterSettings?
+    /// Changes them for the whole cluster. Returns once this node goes by the new ones.
+    func change(_ operation: SettingsOperation) async -> SettingsOutcome
 
     func workers() async -> [NodeWorkers]
     func queues() async -> [QueueSummary]

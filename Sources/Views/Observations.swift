@@ -109,6 +109,8 @@ public struct Observations: Hashable, Sendable {
     public var failedAsks: [LearnerAsk]
     public var unreachableBackups: [BackupComplaint]
     public var drainedLedgers: [DrainedLedger]
+    /// What is to be changed in the settings.
+    public var changes: [SettingsChange]
     /// Answers to `ViewPlanner.positionsWanted`.
     public var positions: [ReplicaPosition]
     /// What `TieBreaker` says: a mark that a view with two voters may carry, and whether the one that it carries is of
@@ -119,13 +121,15 @@ public struct Observations: Hashable, Sendable {
     public init(
         nodes: [ObservedNode] = [], asks: [LearnerAsk] = [], failedAsks: [LearnerAsk] = [],
         unreachableBackups: [BackupComplaint] = [], drainedLedgers: [DrainedLedger] = [],
-        positions: [ReplicaPosition] = [], tieMark: UInt64? = nil, isTieMarkLost: Bool = false
+        changes: [SettingsChange] = [], positions: [ReplicaPosition] = [], tieMark: UInt64? = nil,
+        isTieMarkLost: Bool = false
     ) {
         self.nodes = nodes
         self.asks = asks
         self.failedAsks = failedAsks
         self.unreachableBackups = unreachableBackups
         self.drainedLedgers = drainedLedgers
+        self.changes = changes
         self.positions = positions
         self.tieMark = tieMark
         self.isTieMarkLost = isTieMarkLost

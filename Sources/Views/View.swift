@@ -58,14 +58,6 @@ public struct LedgerLoss: Hashable, Sendable {
     }
 }
 
-/// Settings that hold for the whole cluster. They change only by a view.
-public struct ClusterSettings: Hashable, Sendable {
-    /// How many nodes hold each task, the primary included: 1...5.
-    public var copies: UInt8
-
-    public init(copies: UInt8 = 2) { self.copies = copies }
-}
-
 /// A view: the one truth about who is a member, who votes, who owns and who backs up (rule R1).
 ///
 /// View n + 1 is chosen by single-decree Paxos among the voters of view n, so every number has one content. Nothing

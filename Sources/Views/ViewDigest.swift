@@ -30,7 +30,7 @@ extension View {
         }
         hash.mix(UInt64(nextLedger.rawValue))
         hash.mix(slots) { $0.mix(UInt64($1.rawValue)) }
-        hash.mix(UInt64(settings.copies))
+        hash.mix(settings)
         hash.mix(losses) { hash, loss in
             hash.mix(UInt64(loss.ledger.rawValue))
             hash.mix(loss.primary.rawValue)
@@ -40,7 +40,7 @@ extension View {
             hash.mix(exit.name.rawValue)
             hash.mix(exit.generation.rawValue)
         }
-        hash.mix(tieMark.map { [$0] } ?? []) { $0.mix($1) }
+        hash.mix(tieMark)
         return hash.value
     }
 }
@@ -64,6 +64,31 @@ private struct StableHash {
         mix(UInt64(text.utf8.count))
         for byte in text.utf8 { mix(byte: byte) }
     }
+
+    mutating func mix(_ settings: ClusterSettings) {
+        mix(UInt64(settings.copies))
+        mix(settings.queues) { hash, queue in
+            hash.mix(queue.name)
+            hash.mix(queue.isPaused ? 1 : 0)
+            hash.mix(queue.maxLength.map(UInt64.init))
+            hash.mix(queue.maxRetries.map(UInt64.init))
+            hash.mix(queue.retry == nil ? 0 : 1)
+            if let retry = queue.retry {
+                hash.mix(UInt64(retry.backoff.rawValue))
+                hash.mix(UInt64(retry.base))
+                hash.mix(UInt64(retry.maximum))
+                hash.mix(UInt64(retry.jitter))
+            }
+            hash.mix(queue.timeout.map(UInt64.init))
+            hash.mix(UInt64(queue.weight))
+        }
+        mix(settings.applied) { hash, change in
+            hash.mix(change.id)
+            hash.mix(UInt64(change.refusal?.rawValue ?? 0))
+        }
+    }
+
+    mutating func mix(_ number: UInt64?) { mix(number.map { [$0] } ?? []) { $0.mix($1) } }
 
     mutating func mix(_ holder: StoreHolder) {
         mix(holder.name.rawValue)

@@ -15,6 +15,7 @@ public import Primitives
 ///   otherwise changes of its backups, a learner only by a valid ask. Lost ledgers are given up, drained ones deleted,
 ///   members without one get one.
 /// - **Key slots** of removed ledgers go to the others, evenly.
+/// - **Settings**: as they are, but for the changes that were asked for in this very view.
 ///
 /// All changes are batched into one view. It is a fixed point: with the same observations, without the asks, the plan
 /// after the planned view is nil; only a drain may take one more step. Where too few voters are left to decide
@@ -43,6 +44,7 @@ public enum ViewPlanner {
         next.nextLedger = plan.nextLedger
         next.losses = Array((view.losses + plan.losses).suffix(Limits.lostLedgers))
         next.slots = slots(of: next, before: view.slots)
+        next.settings = view.settings.applying(observed.changes.filter { $0.view == view.number })
         guard forcing == nil, !plan.isForced else { return next }
 
         var unchanged = next

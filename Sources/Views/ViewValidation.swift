@@ -56,7 +56,7 @@ extension View {
             let listed = Set(ledgers.map(\.id))
             try require(slots.allSatisfy(listed.contains), "a key slot belongs to an unlisted ledger")
         }
-        try require((1...Limits.copies).contains(Int(settings.copies)), "\(settings.copies) copies")
+        try settings.validate()
         try require(losses.count <= Limits.lostLedgers, "\(losses.count) losses")
     }
 

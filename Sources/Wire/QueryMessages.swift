@@ -58,12 +58,13 @@ public enum ForwardReply: Hashable, Sendable {
     case diskFull(folder: String)
 }
 
-/// What a primary tells the voters about one of its ledgers, for the next view.
+/// What the voters are told, for the next view: by a primary about one of its ledgers, or by anybody about the settings.
 public enum Evidence: Hashable, Sendable {
     case ask(LearnerAsk)
     case askFailed(LearnerAsk)
     case unreachable(BackupComplaint)
     case drained(DrainedLedger)
+    case change(SettingsChange)
 }
 
 extension ByteWriter {
@@ -133,6 +134,9 @@ extension ByteWriter {
             ledgerID(ledger.ledger)
             uint64(ledger.view)
             uint64(ledger.term.rawValue)
+        case .change(let change):
+            uint8(5)
+            settingsChange(change)
         }
     }
 
@@ -203,6 +207,7 @@ extension ByteReader {
                 BackupComplaint(
                     ledger: try ledgerID(), view: try uint64(), term: Term(try uint64()), backup: try storeHolder()))
         case 4: .drained(DrainedLedger(ledger: try ledgerID(), view: try uint64(), term: Term(try uint64())))
+        case 5: .change(try settingsChange())
         default: throw .invalid("evidence")
         }
     }

@@ -30,7 +30,7 @@ extension ByteWriter {
         }
         ledgerID(value.nextLedger)
         array(value.slots) { $0.ledgerID($1) }
-        uint8(value.settings.copies)
+        clusterSettings(value.settings)
         array(value.losses) { writer, loss in
             writer.ledgerID(loss.ledger)
             writer.nodeName(loss.primary)
@@ -108,7 +108,7 @@ extension ByteReader {
             nextLedger: try ledgerID(),
             slots: try array(upTo: Limits.keySlots, "key slots") { (reader) throws(WireError) in try reader.ledgerID()
             },
-            settings: ClusterSettings(copies: try uint8()),
+            settings: try clusterSettings(),
             losses: try array(upTo: Limits.lostLedgers, "losses") { (reader) throws(WireError) in
                 LedgerLoss(ledger: try reader.ledgerID(), primary: try reader.nodeName(), view: try reader.varint())
             },

@@ -3,6 +3,7 @@ import Service
 import Synchronization
 import TaskLedger
 import Testing
+import Views
 
 /// A cluster that remembers what it is asked, and answers what a test tells it to.
 final class FakeService: ClusterService {
@@ -24,8 +25,11 @@ final class FakeService: ClusterService {
         var report = Samples.cluster
         var isLive = true
         var unreadiness: String?
-        var recovery: RecoveryReport? = Samples.recovery
+        var recovery: Service.RecoveryReport? = Samples.recovery
         var recoveryOutcome = RecoveryOutcome.forced(viewNumber: 1_500_000, Samples.recovery)
+        var settings: ClusterSettings? = ClusterSettings()
+        /// Instead of changing the settings.
+        var settingsOutcome: SettingsOutcome?
         var drains: [Bool] = []
         var waiters: [TaskID: [Int: CheckedContinuation<Void, Never>]] = [:]
         var waits = 0
@@ -119,13 +123,26 @@ final class FakeService: ClusterService {
     }
 
     func story(of id: TaskID) async -> StoryLookup { update { $0.story } }
+    func settings() async -> ClusterSettings? { update { $0.settings } }
+    func change(_ operation: SettingsOperation) async -> SettingsOutcome {
+        update { state in
+            if let outcome = state.settingsOutcome { return outcome }
+            do throws(SettingsRefusal) {
+                let settings = try (state.settings ?? ClusterSettings()).applying(operation)
+                state.settings = settings
+                return .done(settings)
+            } catch {
+                return .refused(error)
+            }
+        }
+    }
     func workers() async -> [NodeWorkers] { Samples.workers }
     func queues() async -> [QueueSummary] { Samples.queues }
     func cluster() async -> ClusterReport { update { $0.report } }
     func health() async -> NodeHealth { Samples.health }
     func isLive() async -> Bool { update { $0.isLive } }
     func unreadiness() async -> String? { update { $0.unreadiness } }
-    func recovery() async -> RecoveryReport? { update { $0.recovery } }
+    func recovery() async -> Service.RecoveryReport? { update { $0.recovery } }
     func recover() async -> RecoveryOutcome { update { $0.recoveryOutcome } }
     func drain(leave: Bool) async { update { $0.drains.append(leave) } }
 }

@@ -41,6 +41,32 @@ import Wire
         return name
     }
 
+    private static let change = SettingsChange(
+        id: 9, view: 5,
+        operation: .queue(
+            "q",
+            [
+                .isPaused(true), .maxLength(300), .maxRetries(nil),
+                .retry(RetryPolicy(maxRetries: 0, backoff: .linear, base: 1, maximum: 2, jitter: 3)), .timeout(7),
+                .weight(2),
+            ]))
+    private static let changeBytes: [UInt8] = [
+        5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 1, 1, 0x71, 6, 1, 1, 2, 1, 0xAC, 2, 3, 0, 4, 1, 0, 1, 1, 2,
+        3, 5,
+        1, 7, 6, 1, 2,
+    ]
+
+    @Test func aChangeOfSettingsIsRefusedWhenItIsCutOrChangedIntoNonsense() {
+        for length in 0..<Self.changeBytes.count {
+            #expect(throws: WireError.self) {
+                try decode(Array(Self.changeBytes[..<length])) { reader throws(WireError) in try reader.evidence() }
+            }
+        }
+        var bytes = Self.changeBytes
+        bytes[19] = 0x20  // the queue's name
+        #expect(throws: WireError.self) { try decode(bytes) { reader throws(WireError) in try reader.evidence() } }
+    }
+
     @Test func evidenceHasItsGoldenBytes() throws {
         let ask = LearnerAsk(ledger: LedgerID(300), view: 5, term: Term(2), learner: holder)
         let tail: [UInt8] = [0xAC, 2, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0x62, 0, 0, 0, 0, 0, 0, 0, 7]
@@ -48,6 +74,7 @@ import Wire
             (.ask(ask), [1] + tail), (.askFailed(ask), [2] + tail),
             (.unreachable(BackupComplaint(ledger: LedgerID(300), view: 5, term: Term(2), backup: holder)), [3] + tail),
             (.drained(DrainedLedger(ledger: LedgerID(300), view: 5, term: Term(2))), [4] + tail.prefix(18)),
+            (.change(Self.change), Self.changeBytes),
         ]
         for (evidence, golden) in all {
             #expect(bytes { $0.evidence(evidence) } == golden)

@@ -24,6 +24,14 @@ import Wire
         }
         let (x, y) = (member(a, 1), member(b, 2))
         let lost = StoreHolder(name: c, store: StoreID(0x99))
+        var mail = QueueSettings(name: "mail")
+        mail.isPaused = true
+        mail.maxLength = 300
+        mail.maxRetries = 4
+        mail.retry = RetryPolicy(maxRetries: 0, backoff: .fixed)
+        mail.timeout = 1000
+        mail.weight = 5
+        let applied = [AppliedChange(id: 1), AppliedChange(id: 0xFFFF_FFFF_FFFF_FFFF, refusal: .tooManyQueues)]
         return View(
             number: 7, cluster: ClusterID(high: 1, low: 2), members: [x, y], voters: [x.voter, y.voter],
             ledgers: [
@@ -33,7 +41,8 @@ import Wire
                 LedgerAssignment(id: LedgerID(5), term: Term(9), primary: lost, backups: [], founder: lost),
             ],
             nextLedger: LedgerID(6), slots: (0..<256).map { LedgerID($0.isMultiple(of: 2) ? 1 : 5) },
-            settings: ClusterSettings(copies: 3), losses: [LedgerLoss(ledger: LedgerID(3), primary: c, view: 6)],
+            settings: ClusterSettings(copies: 3, queues: [mail], applied: applied),
+            losses: [LedgerLoss(ledger: LedgerID(3), primary: c, view: 6)],
             exits: [NodeID(name: c, generation: Generation(103))], tieMark: 0x8000_0000_0000_00AA)
     }
 
@@ -134,17 +143,20 @@ import Wire
                 + "00000000000000d" + n + "000000000000005" + n + "0004" + (n == "1" ? "01" : "00")
         }
         let (a, b, c) = ("01610000000000000051", "01620000000000000052", "01630000000000000099")
+        let queues =
+            "01" + "046d61696c" + "01" + "01ac02" + "0104" + "010002e80780dddb01c801" + "01e807" + "05"
+            + "02" + "000000000000000100" + "ffffffffffffffff01"
         return "07" + "00000000000000010000000000000002" + "02" + member("61", "1") + member("62", "2")
             + "02" + "016100000000000000d1" + "016200000000000000d2" + "03" + "0103" + a + "01" + b + a + "0201" + b
             + "00" + b + "0509" + c
             + "00" + c
-            + "06" + "8002" + String(repeating: "0105", count: 128) + "03" + "01" + "03" + "0163" + "06"
+            + "06" + "8002" + String(repeating: "0105", count: 128) + "03" + queues + "01" + "03" + "0163" + "06"
             + "01" + "01630000000000000067" + "01" + "80000000000000aa"
     }()
 
     @Test func digestIsStableAndSeesEveryField() throws {
         let view = Self.sample
-        #expect(view.digest == 4_387_700_633_399_438_580)
+        #expect(view.digest == 4_075_689_980_584_174_881)
         let changes: [(inout View) -> Void] = [
             { $0.number += 1 }, { $0.cluster = ClusterID(high: 1, low: 3) }, { $0.members.removeLast() },
             { $0.members[0].profile.slots = 5 }, { $0.members[0].isDraining = false },
@@ -153,6 +165,11 @@ import Wire
             { $0.ledgers[0].term = Term(4) }, { $0.ledgers[0].backups = [] },
             { $0.ledgers[1].founder = $0.members[0].replica }, { $0.nextLedger = LedgerID(7) },
             { $0.slots[0] = LedgerID(2) }, { $0.settings.copies = 2 }, { $0.losses = [] },
+            { $0.settings.queues = [] }, { $0.settings.queues[0].isPaused = false },
+            { $0.settings.queues[0].maxLength = nil }, { $0.settings.queues[0].maxRetries = 5 },
+            { $0.settings.queues[0].retry = nil }, { $0.settings.queues[0].retry?.base = 1 },
+            { $0.settings.queues[0].timeout = 1 }, { $0.settings.queues[0].weight = 6 },
+            { $0.settings.applied.removeLast() }, { $0.settings.applied[1].refusal = nil },
         ]
         var digests: Set<UInt64> = [view.digest]
         for change in changes {
