@@ -66,6 +66,32 @@ extension API {
 
     // MARK: Histories
 
+    /// `GET /api/tasks/{id}?at=`
+    func get(_ id: TaskID, at text: String, mayWait: Bool) async throws -> Response {
+        guard mayWait else { throw Problem.invalid("?wait", "nothing is left to wait for at an earlier time") }
+        // A plus sign that was not escaped has become a space.
+        guard let time = Timestamp(rfc3339: text) ?? Timestamp(rfc3339: text.replacing(" ", with: "+")) else {
+            throw Problem.invalid(
+                "?at", "must be a date and time of RFC 3339, such as \(clock().rfc3339), got \(quoted(text))")
+        }
+        guard time <= clock() else { throw Problem.invalid("?at", "must not lie ahead; it is \(clock().rfc3339) now") }
+        switch await service.task(id, at: time) {
+        case .found(let task): return json(TaskDocument(task), reserving: 1024 + task.spec.payload.count)
+        case .notAccepted(let first):
+            throw Problem(.notFound, "task \(id) was accepted at \(first.rfc3339), later than that", id: id)
+        case .notKept(let since):
+            throw Problem(
+                .resultExpired, "the history of task \(id) is kept from \(since.rfc3339) on only", id: id)
+        case .archived, .expired:
+            throw Problem(
+                .resultExpired,
+                "task \(id) ended long ago: no ledger keeps its history any more. What is left is at /api/tasks/\(id)",
+                id: id)
+        case .unknown: throw unknownTask(id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+    }
+
     /// `GET /api/tasks/{id}/events`
     func events(_ request: APIRequest) async throws -> Response {
         let id = try taskID(request)

@@ -36,6 +36,9 @@ extension Operation.Parameter {
     static let wait = Self(
         name: "wait", place: "query", schema: ["type": "number", "minimum": 0, "maximum": 60],
         description: "Seconds to wait for the end of the task.")
+    static let at = Self(
+        name: "at", place: "query", schema: ["type": "string", "format": "date-time"],
+        description: "The state at this time, rebuilt from the history; node is null. Not together with wait.")
     static let prefer = Self(
         name: "Prefer", place: "header", schema: ["type": "string", "examples": ["wait=20"]],
         description: "wait=SECONDS of RFC 7240, at most 60; the answer's Preference-Applied tells what was applied.")

@@ -53,7 +53,8 @@ extension Route {
         Route(
             method: .get, path: "/api/tasks/{id}", aliases: ["/tasks/{id}"],
             operation: Operation(
-                id: "getTask", summary: "One task, from whichever node has it.", parameters: [.id, .wait, .prefer],
+                id: "getTask", summary: "One task, from whichever node has it.",
+                parameters: [.id, .wait, .at, .prefer],
                 answers: [.init(status: 200, description: "The task.", schema: "Task")],
                 problems: [.notFound, .resultExpired, .invalidInput, .unavailable]),
             handler: { try await $0.get($1) }),

@@ -84,7 +84,8 @@ extension API {
     /// `GET /api/tasks/{id}`
     func get(_ request: APIRequest) async throws -> Response {
         let id = try taskID(request)
-        let query = try request.query(["wait"])
+        let query = try request.query(["wait", "at"])
+        if let time = query["at"] { return try await get(id, at: time, mayWait: query["wait"] == nil) }
         let wait = try Wait.parse(query: query["wait"], prefer: request.headers[values: .prefer])
         switch await lookUp(id, wait, request) {
         case .found(let task):

@@ -102,6 +102,28 @@ extension NodeService {
                 cut: Int(record.history.cut), explanation: await explain(inspection, snapshot, owner)))
     }
 
+    /// The history comes from its owner; what does not change, and the result, with the task itself.
+    func task(_ id: TaskID, at time: Timestamp) async -> EarlierLookup {
+        let present: TaskSnapshot
+        switch await find(id, wait: .zero) {
+        case .found(let snapshot): present = snapshot
+        case .archived: return .archived
+        case .unknown: return .unknown
+        case .expired: return .expired
+        case .unavailable(let reason): return .unavailable(reason)
+        }
+        let owner = present.owner ?? node.name
+        guard let record = await inspect(id, at: owner)?.record else {
+            return .unavailable("\(owner), which owns it, does not answer, or is handing it over: try again")
+        }
+        let (now, wallClock) = (node.now, node.timestamp.milliseconds)
+        switch record.state(at: time, wallClock: { Timestamp(milliseconds: wallClock + ($0 - now).milliseconds) }) {
+        case .found(let state): return .found(present.as(state))
+        case .notAccepted: return .notAccepted(at: id.createdAt)
+        case .notKept(let since): return .notKept(since: since)
+        }
+    }
+
     private func inspect(_ id: TaskID, at owner: NodeName) async -> Inspection? {
         if owner == node.name { return await actors.queue.inspect(id) }
         guard let peer = node.peers[owner],
@@ -170,5 +192,20 @@ extension NodeService {
     private func isServed(_ type: String) async -> Bool {
         if actors.workers.taskTypes.contains(type) { return true }
         return await workers().contains { $0.taskTypes.contains(type) }
+    }
+}
+
+extension TaskSnapshot {
+    /// The same task in an earlier state.
+    fileprivate func `as`(_ state: EarlierState) -> TaskSnapshot {
+        let isLast = state.status == status && state.run == run && state.finishedAt == finishedAt
+        var earlier = TaskSnapshot(
+            id: id, spec: spec, status: state.status, owner: nil, attempt: state.attempt, run: state.run,
+            interruptions: state.interruptions, worker: state.worker, createdAt: createdAt,
+            startedAt: state.startedAt, finishedAt: state.finishedAt, dueAt: state.due,
+            result: isLast ? result : nil, failure: state.failure, isCancelRequested: state.isCancelRequested,
+            duplicatesDiscarded: isLast ? duplicatesDiscarded : 0)
+        earlier.spec.priority = state.priority
+        return earlier
     }
 }

@@ -17,6 +17,9 @@ public protocol ClusterService: Sendable {
     /// Looks a task up in the whole cluster. With `wait`, returns as soon as it has an outcome, or after that time.
     func task(_ id: TaskID, wait: Duration?) async -> TaskLookup
 
+    /// The state of a task at an earlier time.
+    func task(_ id: TaskID, at time: Timestamp) async -> EarlierLookup
+
     /// Newest first, from the whole cluster.
     func tasks(_ query: TaskQuery) async -> TaskPage
 

@@ -79,6 +79,23 @@ public enum StoryLookup: Sendable, Hashable {
     case unavailable(String)
 }
 
+/// What a task was like at an earlier time.
+public enum EarlierLookup: Sendable, Hashable {
+    /// Without an owner, since nobody knows any more who that was.
+    case found(TaskSnapshot)
+    /// It was accepted later.
+    case notAccepted(at: Timestamp)
+    /// What happened to it then is not kept any more; its history begins at this time.
+    case notKept(since: Timestamp)
+    /// Only the registry has it, which knows how it ended, and nothing before.
+    case archived
+    case unknown
+    /// It ended, and its result's time is up: 410.
+    case expired
+    /// Nobody who may own it can be asked now, and why.
+    case unavailable(String)
+}
+
 /// Why a task does not run, for programs and for people.
 public struct Explanation: Sendable, Hashable {
     public enum Reason: String, Sendable, CaseIterable {

@@ -17,7 +17,7 @@ public struct TaskHistory: Hashable, Sendable {
             /// A client began a new run.
             case retried
             /// A client changed the priority, or when the task may start.
-            case changed(Priority)
+            case changed(Priority, from: Priority)
             case cancelRequested
         }
 
@@ -30,10 +30,12 @@ public struct TaskHistory: Hashable, Sendable {
         public var node: NodeName?
         public var leasedAt: Timestamp?
         public var startedAt: Timestamp?
+        /// After a failed attempt or a change: when it was to be due; nil: at once.
+        public var due: Instant?
 
         public init(
             kind: Kind, at: Timestamp, run: UInt32, token: Token? = nil, node: NodeName? = nil,
-            leasedAt: Timestamp? = nil, startedAt: Timestamp? = nil
+            leasedAt: Timestamp? = nil, startedAt: Timestamp? = nil, due: Instant? = nil
         ) {
             self.kind = kind
             self.at = at
@@ -42,6 +44,7 @@ public struct TaskHistory: Hashable, Sendable {
             self.node = node
             self.leasedAt = leasedAt
             self.startedAt = startedAt
+            self.due = due
         }
 
         var failure: TaskFailure? {
@@ -197,7 +200,7 @@ extension TaskRecord {
                 last.failure = failure
             }
         case .retried: last.kind = .retried
-        case .changed(let priority):
+        case .changed(let priority, from: _):
             last.kind = .changed
             last.priority = priority
         case .cancelRequested: last.kind = .cancelRequested

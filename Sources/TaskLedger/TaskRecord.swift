@@ -165,7 +165,7 @@ public struct TaskRecord: Hashable, Sendable {
             if PlantedBug.isActive(.retriesNotCounted) { failures &-= 1 }
             #endif
             guard lease?.token == token else { return }
-            remember(.attemptFailed(failure), token, at)
+            remember(.attemptFailed(failure), token, at, due: due)
             self.failure = failure
             failures &+= 1
             lease = nil
@@ -186,13 +186,15 @@ public struct TaskRecord: Hashable, Sendable {
             history.append(TaskHistory.Step(kind: .cancelRequested, at: at, run: run))
         case .changed(_, let priority, let due, let at):
             guard status != .processing else { return }
+            let step = TaskHistory.Step(
+                kind: .changed(priority, from: spec.priority), at: at, run: run, due: due)
             spec.priority = priority
             changes &+= 1
             if status != .blocked {
                 self.due = due
                 status = due == nil ? .pending : .scheduled
             }
-            history.append(TaskHistory.Step(kind: .changed(priority), at: at, run: run))
+            history.append(step)
         case .cancelled(_, let at):
             end(.cancelled, lease?.token, at)
         case .expired(_, let at):
@@ -209,11 +211,12 @@ public struct TaskRecord: Hashable, Sendable {
     }
 
     /// The present attempt becomes one of the past.
-    private mutating func remember(_ kind: TaskHistory.Step.Kind, _ token: Token?, _ at: Timestamp) {
+    private mutating func remember(_ kind: TaskHistory.Step.Kind, _ token: Token?, _ at: Timestamp, due: Instant? = nil)
+    {
         history.append(
             TaskHistory.Step(
                 kind: kind, at: at, run: run, token: token, node: token == nil ? nil : worker, leasedAt: leasedAt,
-                startedAt: leasedAt == nil ? nil : startedAt))
+                startedAt: leasedAt == nil ? nil : startedAt, due: due))
         leasedAt = nil
     }
 

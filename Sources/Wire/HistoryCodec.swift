@@ -23,9 +23,10 @@ extension ByteWriter {
             optional(failure) { $0.taskFailure($1) }
         case .retried:
             uint8(4)
-        case .changed(let priority):
+        case .changed(let priority, from: let before):
             uint8(5)
             self.priority(priority)
+            self.priority(before)
         case .cancelRequested:
             uint8(6)
         }
@@ -35,6 +36,7 @@ extension ByteWriter {
         optional(value.node) { $0.nodeName($1) }
         optional(value.leasedAt) { $0.timestamp($1) }
         optional(value.startedAt) { $0.timestamp($1) }
+        optional(value.due) { $0.instant($1) }
     }
 }
 
@@ -55,7 +57,7 @@ extension ByteReader {
             guard let status = TaskStatus(rawValue: try uint8()), status.isFinal else { throw .invalid("end of a run") }
             kind = .ended(status, try optional { reader throws(WireError) in try reader.taskFailure() })
         case 4: kind = .retried
-        case 5: kind = .changed(try priority())
+        case 5: kind = .changed(try priority(), from: try priority())
         case 6: kind = .cancelRequested
         default: throw .invalid("kind of a step")
         }
@@ -63,6 +65,6 @@ extension ByteReader {
             kind: kind, at: try timestamp(), run: try counter("run"),
             token: try optional { reader throws(WireError) in try reader.attemptToken() },
             node: try optional { reader throws(WireError) in try reader.nodeName() },
-            leasedAt: try optionalTimestamp(), startedAt: try optionalTimestamp())
+            leasedAt: try optionalTimestamp(), startedAt: try optionalTimestamp(), due: try optionalInstant())
     }
 }

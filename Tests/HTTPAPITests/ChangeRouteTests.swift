@@ -177,4 +177,41 @@ import Testing
         api.service.update { $0.wishes[Samples.id] = .done(nil) }
         #expect(try await api(.post, path + "/purge").status == 200)
     }
+
+    // MARK: Earlier states
+
+    @Test(arguments: ["2027-01-15T07:59:59Z", "2027-01-15T09:59:59%2B02:00", "2027-01-15T09:59:59+02:00"])
+    func anEarlierStateIsToldInAnyTimeZone(time: String) async throws {
+        var earlier = Samples.task
+        earlier.status = .processing
+        earlier.owner = nil
+        let moment = Timestamp(milliseconds: Samples.time.milliseconds - 1000)
+        api.service.update { [earlier] in $0.earlier[moment] = .found(earlier) }
+        let answer = try await api(.get, "/api/tasks/\(Samples.id)?at=\(time)")
+        #expect(answer.status == 200)
+        let task = try answer.decoded(as: TaskDocument.self)
+        #expect(task.status == "processing")
+        #expect(task.node == nil)
+    }
+
+    @Test(arguments: [
+        ("at=yesterday", "?at"), ("at=", "?at"), ("at=2027-01-15T07:59:59", "?at"), ("at=2999-01-01T00:00:00Z", "?at"),
+        ("at=2020-01-01T00:00:00Z&wait=5", "?wait"),
+    ])
+    func timesThatCannotBeAskedForAreRefused(query: String, pointer: String) async throws {
+        let answer = try await api(.get, "/api/tasks/\(Samples.id)?\(query)")
+        #expect(answer.status == 422)
+        #expect(try answer.problem().errors.map(\.pointer) == [pointer])
+    }
+
+    @Test(arguments: [
+        (EarlierLookup.notAccepted(at: Samples.time), 404), (.notKept(since: Samples.time), 410), (.archived, 410),
+        (.expired, 410), (.unknown, 404), (.unavailable("away"), 503),
+    ])
+    func whatIsNotKnownOfThePastIsSaid(lookup: EarlierLookup, status: Int) async throws {
+        api.service.update { $0.earlier[Samples.time] = lookup }
+        let answer = try await api(.get, "/api/tasks/\(Samples.id)?at=2027-01-15T08:00:00Z")
+        #expect(answer.status == status)
+        #expect(try answer.problem().detail.isEmpty == false)
+    }
 }

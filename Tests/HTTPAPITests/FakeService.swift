@@ -17,6 +17,7 @@ final class FakeService: ClusterService {
         var sweeps: [LetterSweep] = []
         var sweep = SweepOutcome(done: 3, left: 1, missing: [])
         var story = StoryLookup.unknown
+        var earlier: [Timestamp: EarlierLookup] = [:]
         /// Instead of accepting.
         var refusal: SubmissionRefusal?
         var durability = AcceptedTask.Durability.replicated
@@ -122,6 +123,7 @@ final class FakeService: ClusterService {
         }
     }
 
+    func task(_ id: TaskID, at time: Timestamp) async -> EarlierLookup { update { $0.earlier[time] ?? .unknown } }
     func story(of id: TaskID) async -> StoryLookup { update { $0.story } }
     func settings() async -> ClusterSettings? { update { $0.settings } }
     func change(_ operation: SettingsOperation) async -> SettingsOutcome {

@@ -84,6 +84,22 @@ extension ProcessTests {
                 #expect(names.last == "completed")
                 #expect(names.filter { $0 == "changed" }.count == 2, "\(names)")
                 #expect(events.events.map(\.at.milliseconds) == events.events.map(\.at.milliseconds).sorted())
+
+                // What it was like just after each of the changes, by its own history.
+                let changes = events.events.filter { $0.event == "changed" }.map(\.at)
+                for (at, expected) in [(done.createdAt, "scheduled"), (changes[0], "scheduled"), (.now, "completed")] {
+                    let past = try await third.get("/api/tasks/\(id)?at=\(at.rfc3339)", as: TaskDocument.self)
+                    #expect(past.status == expected)
+                    #expect(past.priority == (at == done.createdAt ? 2 : 9))
+                    #expect((past.result != nil) == (expected == "completed"))
+                }
+                let before = Timestamp(milliseconds: done.createdAt.milliseconds - 1)
+                let none = try await other.send(.GET, "/api/tasks/\(id)?at=\(before.rfc3339)")
+                #expect(none.status == 404)
+                let said = try await Binary.run(
+                    ["get", "\(id)", "--at", changes[0].rfc3339, "--node", third.url], home: owner.data)
+                #expect(said.code == 0, "\(said.output)")
+                #expect(said.output.contains("scheduled"), "\(said.output)")
             }
         }
     }

@@ -123,12 +123,12 @@ extension SeededGenerator {
                     one(of: TaskStatus.allCases.filter(\.isFinal), else: .failed),
                     maybe { $0.failure() })
             case 4: .retried
-            case 5: .changed(priority())
+            case 5: .changed(priority(), from: priority())
             default: .cancelRequested
             }
         return TaskHistory.Step(
             kind: kind, at: timestamp(), run: count(), token: maybe { $0.token() }, node: maybe { $0.node() },
-            leasedAt: maybe { $0.timestamp() }, startedAt: maybe { $0.timestamp() })
+            leasedAt: maybe { $0.timestamp() }, startedAt: maybe { $0.timestamp() }, due: maybe { $0.instant() })
     }
 
     mutating func reply() -> ReplicaReply {

@@ -177,7 +177,8 @@ struct LocalCluster: Sendable {
                     said[node.name] = "\(readiness.status == 200 ? "" : "\(readiness.problem); ")\(brief(document))"
                     let alive = document.members.filter { $0.state == "alive" }.map(\.name).sorted()
                     guard readiness.status == 200, alive == names, document.view.agree,
-                        document.ledgers.allSatisfy({ $0.isAvailable }),
+                        // Gossip may know of a death that the view does not know yet.
+                        document.ledgers.allSatisfy({ $0.isAvailable && names.contains($0.primary) }),
                         document.ledgers.allSatisfy({ some.count < document.view.copies || $0.isFullyReplicated })
                     else { return false }
                 } catch {
