@@ -6,7 +6,7 @@ import TaskLedger
 public struct EventsDocument: Hashable, Sendable, Decodable {
     public struct Event: Hashable, Sendable, Decodable {
         public var at: Timestamp
-        /// `accepted`, `leased`, `started`, `attempt_failed`, `interrupted`, `cancel_requested`, `changed`, `retried`,
+        /// `accepted`, `leased`, `started`, `attempt_failed`, `interrupted`, `cancel_requested`, `changed`, `retried`, `released`,
         /// `completed`, `failed`, `cancelled` or `expired`.
         public var event: String
         /// Nil: the owner of that time decided it by itself.
@@ -98,8 +98,13 @@ public struct WhyDocument: Hashable, Sendable, Decodable {
     public var ahead: Int?
     /// When the reason is over, if that is known.
     public var until: Timestamp?
+    /// The tasks whose end it waits for.
+    public var waitsFor: [TaskID]
 
-    enum CodingKeys: String, CodingKey { case id, status, node, reason, detail, ahead, until }
+    enum CodingKeys: String, CodingKey {
+        case id, status, node, reason, detail, ahead, until
+        case waitsFor = "waits_for"
+    }
 
     public init(_ story: TaskStory) {
         self.init(story.task.id, story.explanation)
@@ -114,6 +119,7 @@ public struct WhyDocument: Hashable, Sendable, Decodable {
         detail = explanation.detail
         ahead = explanation.ahead
         until = explanation.until
+        waitsFor = explanation.waitsFor
     }
 }
 
@@ -127,6 +133,7 @@ extension WhyDocument: JSONWritable {
             object.put(.detail, detail)
             object.put(.ahead, ahead)
             object.put(.until, until)
+            object.put(.waitsFor, waitsFor)
         }
     }
 }

@@ -27,6 +27,22 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         }
     }
 
+    /// A task that this one depends on, as it sees it.
+    public struct Parent: Hashable, Sendable, Decodable {
+        public var id: TaskID
+        /// `completed`, `failed`, `cancelled`, `expired` or `lost`; nil: it has not ended, or that is not known yet.
+        public var status: String?
+        public var resultBytes: UInt32
+        /// Left out if it is too large to be handed on, and in listings.
+        public var result: RawJSON?
+        public var error: Failure?
+
+        enum CodingKeys: String, CodingKey {
+            case id, status, result, error
+            case resultBytes = "result_bytes"
+        }
+    }
+
     public var id: TaskID
     /// `scheduled`, `blocked`, `pending`, `processing`, `completed`, `failed`, `cancelled` or `expired`.
     public var status: String
@@ -63,13 +79,19 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     public var isCancelRequested: Bool
     public var duplicatesDiscarded: UInt32
     public var error: Failure?
+    public var dependsOn: [TaskID]
+    /// `fail`, `run` or `cancel`; nil: it depends on nothing.
+    public var onDependencyFailure: String?
+    public var parents: [Parent]
     public var payload: RawJSON?
     public var result: RawJSON?
 
     enum CodingKeys: String, CodingKey {
         case id, status, queue, priority, node, attempt, run, interruptions, retry, timeout, delivery, metadata, worker,
             error
-        case payload, result
+        case payload, result, parents
+        case dependsOn = "depends_on"
+        case onDependencyFailure = "on_dependency_failure"
         case taskType = "task_type"
         case maxRetries = "max_retries"
         case resultTTL = "result_ttl"
@@ -113,6 +135,16 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         error = task.failure.map {
             Failure(type: $0.type, message: $0.message, isRetryable: $0.isRetryable)
         }
+        dependsOn = spec.dependencies.parents
+        onDependencyFailure = spec.dependencies.isEmpty ? nil : spec.dependencies.onFailure.name
+        parents = zip(spec.dependencies.parents, task.parents).map { id, outcome in
+            Parent(
+                id: id, status: outcome?.end.name, resultBytes: outcome?.resultBytes ?? 0,
+                result: outcome?.result.map { RawJSON($0) },
+                error: outcome?.failure.map {
+                    Failure(type: $0.type, message: $0.message, isRetryable: $0.isRetryable)
+                })
+        }
         payload = isSummary ? nil : RawJSON(spec.payload)
         result = isSummary ? nil : task.result.map { RawJSON($0) }
     }
@@ -146,6 +178,9 @@ extension TaskDocument: JSONWritable {
             object.put(.isCancelRequested, isCancelRequested)
             object.put(.duplicatesDiscarded, duplicatesDiscarded)
             object.put(.error, error)
+            object.put(.dependsOn, dependsOn)
+            object.put(.onDependencyFailure, onDependencyFailure)
+            object.put(.parents, parents)
             if let payload {
                 object.put(.payload, payload)
                 object.put(.result, result)
@@ -170,6 +205,18 @@ extension TaskDocument.Retry: JSONWritable {
             object.put(.base, base)
             object.put(.max, max)
             object.put(.jitter, jitter)
+        }
+    }
+}
+
+extension TaskDocument.Parent: JSONWritable {
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.id, id)
+            object.put(.status, status)
+            object.put(.resultBytes, resultBytes)
+            if let result { object.put(.result, result) }
+            object.put(.error, error)
         }
     }
 }

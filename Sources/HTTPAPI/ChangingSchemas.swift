@@ -49,6 +49,7 @@ extension Schemas {
         "reason": words(Explanation.Reason.allCases.map(\.rawValue)), "detail": string,
         "ahead": described(nullable(count), "Ready tasks that come first."),
         "until": described(nullable(time), "When the reason is over, if that is known."),
+        "waits_for": described(array(uuid), "The tasks whose end it waits for."),
     ])
 
     static let sweep = object([

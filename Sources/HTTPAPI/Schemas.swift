@@ -112,6 +112,14 @@ enum Schemas {
                 "type": ["object", "null"], "additionalProperties": string,
                 "maxProperties": .integer(Int64(Limits.metadataEntries)),
             ],
+            "depends_on": [
+                "type": ["array", "null"], "items": uuid, "maxItems": .integer(Int64(Limits.dependencies)),
+                "uniqueItems": true, "description": "Ids of tasks that have to end first: it is blocked until then.",
+            ],
+            "on_dependency_failure": described(
+                nullable(words(TaskDependencies.FailurePolicy.allCases.map(\.name))),
+                "What it does when one of them does not complete: fail (the default) or be cancelled, at once, or run when all have ended."
+            ),
         ],
     ]
 
@@ -147,6 +155,18 @@ enum Schemas {
         "metadata": ["type": "object", "additionalProperties": string], "cancel_requested": boolean,
         "duplicates_discarded": count,
         "error": nullable(object(["type": string, "message": string, "retryable": boolean])),
+        "depends_on": array(uuid),
+        "on_dependency_failure": nullable(words(TaskDependencies.FailurePolicy.allCases.map(\.name))),
+        "parents": described(
+            array(
+                object(
+                    [
+                        "id": uuid, "status": nullable(words(ParentOutcome.End.allCases.map(\.name))),
+                        "result_bytes": count, "result": [:],
+                        "error": nullable(object(["type": string, "message": string, "retryable": boolean])),
+                    ], optional: ["result"])),
+            "The tasks of depends_on, as the task sees them; status is null until one has ended. A result that is too large to be "
+                + "handed on is left out."),
     ]
 
     private static let taskSummary = object(taskProperties)

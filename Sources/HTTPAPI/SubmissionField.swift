@@ -35,9 +35,9 @@ enum SubmissionField: CaseIterable {
         switch self {
         case .taskType, .payload, .priority, .queue, .maxRetries, .retry, .timeout, .delay, .runAt, .expiresIn,
             .expiresAt,
-            .delivery, .resultTTL, .metadata:
+            .delivery, .resultTTL, .metadata, .dependsOn, .onDependencyFailure:
             true
-        case .idempotencyKey, .orderingKey, .fairnessKey, .dependsOn, .onDependencyFailure, .callbackURL: false
+        case .idempotencyKey, .orderingKey, .fairnessKey, .callbackURL: false
         }
     }
 

@@ -12,9 +12,9 @@ struct SubmissionParser {
         case invalid([ProblemDocument.Item])
     }
 
-    private var reader: FieldReader
+    var reader: FieldReader
     private let now: Timestamp
-    private var spec = TaskSpec(type: "")
+    var spec = TaskSpec(type: "")
     private var runAt: Timestamp?
     private var expiresAt: Timestamp?
     /// Fields that were met, and under which name.
@@ -104,7 +104,9 @@ struct SubmissionParser {
             let ttl = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
             if let ttl { spec.resultTTL = ttl }
         case .metadata: try readMetadata(pointer)
-        case .idempotencyKey, .orderingKey, .fairnessKey, .dependsOn, .onDependencyFailure, .callbackURL:
+        case .dependsOn: try readDependsOn(pointer)
+        case .onDependencyFailure: try readOnDependencyFailure(pointer)
+        case .idempotencyKey, .orderingKey, .fairnessKey, .callbackURL:
             let kind = try reader.parser.peek()
             try reader.parser.skipValue()
             if kind != .null { reader.report(pointer, "not supported by this version: leave it out") }
@@ -201,6 +203,7 @@ struct SubmissionParser {
         if spec.type.isEmpty, !reader.errors.contains(where: { typePointers.contains($0.pointer) }) {
             reader.report("/task_type", "is required")
         }
+        checkDependencies(policyGiven: wasGiven(.onDependencyFailure))
         if wasGiven(.delay), runAt != nil { reader.report("/run_at", "\"delay\" is given too: give one of them") }
         if wasGiven(.expiresIn), expiresAt != nil {
             reader.report("/expires_at", "\"expires_in\" is given too: give one of them")

@@ -73,6 +73,14 @@ extension API {
                 .unknownTaskType,
                 "no node has a handler for \(quoted(taskType))" + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
                 errors: [ProblemDocument.Item(pointer: "/task_type", detail: "unknown")])
+        case .unknownParents(let positions):
+            Problem(
+                .invalidInput, "it depends on tasks that do not exist; nothing was accepted",
+                errors: positions.map { position in
+                    ProblemDocument.Item(
+                        pointer: "/depends_on/\(position)",
+                        detail: "there is no such task, or it ended and its result_ttl is over")
+                })
         case .unconfirmed(let id):
             Problem(
                 .unconfirmed,

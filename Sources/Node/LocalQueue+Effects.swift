@@ -10,6 +10,7 @@ extension LocalQueue {
     func carryOut(_ effects: [OwnerEffect]) {
         var settled: [NodeID: [AttemptID]] = [:]
         var starts: [Assignment] = []
+        var ended: [TaskRecord] = []
         for effect in effects {
             switch effect {
             case .replicate(let replication): replicate(replication)
@@ -21,12 +22,14 @@ extension LocalQueue {
             case .settled(let attempts, let executor): settled[executor, default: []] += attempts
             case .ended(let record):
                 tellWaiters(record.id, record)
+                if watchers[record.id] != nil { ended.append(record) }
                 node.colleagues.archive.onLoop { $0.ended(record) }
             case .deposed(let copy): node.colleagues.replicas.onLoop { $0.deposed(copy) }
             case .drained(let ledger, let term, let view):
                 tellVoters(.drained(DrainedLedger(ledger: ledger, view: view, term: term)))
             }
         }
+        if !ended.isEmpty { tellWatchers(of: ended) }
         if !starts.isEmpty { node.colleagues.workers.onLoop { $0.take(starts) } }
         for executor in settled.keys.sorted() {
             guard let attempts = settled[executor] else { continue }

@@ -43,6 +43,8 @@ actor LocalQueue {
         let timer: any ScheduledAction
     }
     private(set) var takeovers: [PeerStatus.Takeover] = []
+    /// Nodes whose tasks wait for tasks of this one. See `LocalQueue+Parents`.
+    var watchers: [TaskID: Set<NodeName>] = [:]
     /// Effects that were caused by an event and wait for the turn.
     var effects: [OwnerEffect] = []
 
@@ -96,6 +98,7 @@ actor LocalQueue {
         guard !isStopped else { return }
         // The leave may have ended since somebody was last told.
         lookAtStanding()
+        askParents()
         owner.slotsFree(node.colleagues.workers.onLoop { $0.freeSlots })
         owner.startReady(at: node.now, timestamp: node.timestamp, into: &effects)
         serveThieves()
@@ -113,6 +116,8 @@ actor LocalQueue {
             owner.collect(into: &effects)
         }
         setAlarm()
+        // What has ended may have been waited for here.
+        if owner.hasQuestions(at: node.now) { turn() }
         node.colleagues.workers.onLoop { $0.turn() }
         if isUpkeepSlow, !isAtRest { setUpkeep() }
     }
@@ -275,6 +280,7 @@ actor LocalQueue {
         keepDeposed()
         // Whoever waits for a task that another node owns now has to ask there.
         for id in waiters.keys.sorted() where owner.task(id) == nil { tellWaiters(id, nil) }
+        forgetWatchers()
         for takeover in made {
             guard let from = previous?.ledger(takeover.ledger)?.primary.name, from != node.name else { continue }
             node.logger.warning(

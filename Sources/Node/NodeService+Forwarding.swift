@@ -27,7 +27,7 @@ extension NodeService {
             case .success(let answer):
                 switch try? answer.read(at: node.now, { reader throws(WireError) in try reader.forwardReply() }) {
                 case .accepted(let accepted, let holders) where accepted.count == specs.count:
-                    return accepted.map { .accepted(accept($0, at: target, holders)) }
+                    return zip(accepted, specs).map { .accepted(accept($0, $1, at: target, holders)) }
                 case .full:
                     tries += 1
                     refusal = refusal.weighed(against: .full(retryAfter: Limits.retryAfter))
@@ -60,9 +60,10 @@ extension NodeService {
         }
     }
 
-    private func accept(_ id: TaskID, at target: Target, _ holders: [NodeName]) -> AcceptedTask {
+    private func accept(_ id: TaskID, _ spec: TaskSpec, at target: Target, _ holders: [NodeName]) -> AcceptedTask {
         AcceptedTask(
-            id: id, status: .pending, owner: target.id.name,
+            id: id, status: !spec.dependencies.isEmpty ? .blocked : spec.delay > 0 ? .scheduled : .pending,
+            owner: target.id.name,
             durability: target.copies <= 1 ? .local : holders.count >= target.copies ? .replicated : .degraded,
             holders: holders, createdAt: id.createdAt)
     }

@@ -153,7 +153,11 @@ extension NodeService {
                     "its last attempt failed (\(task.failure?.type ?? "unknown")): it rests until the next, at run_at",
                 until: due)
         case .dependencies:
-            return Explanation(reason: .dependencies, detail: "it waits for other tasks")
+            let open = inspection.record.openParents
+            return Explanation(
+                reason: .dependencies,
+                detail: "it waits for the end of \(open.count) of the "
+                    + "\(inspection.record.parents.count) tasks that it depends on", waitsFor: open)
         case .fence(let until):
             return Explanation(
                 reason: .fenced,

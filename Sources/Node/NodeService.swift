@@ -21,6 +21,20 @@ final class NodeService: ClusterService {
 
     func submit(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
         if let unknown = unknownTypes(specs) { return await submitKnown(specs, unknown) }
+        let refused = await refusedForParents(specs)
+        guard refused.isEmpty else {
+            let accepted = specs.enumerated().filter { refused[$0.offset] == nil }.map(\.element)
+            var outcomes = (accepted.isEmpty ? [] : await accept(accepted))[...]
+            return specs.indices.map { position in
+                if let refusal = refused[position] { return .refused(refusal) }
+                return outcomes.popFirst() ?? .refused(.unavailable("the submission was lost on its way: try again"))
+            }
+        }
+        return await accept(specs)
+    }
+
+    /// Here, or where there is room.
+    private func accept(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
         switch await actors.queue.submit(specs) {
         case .success(let tasks): return tasks.map(SubmissionOutcome.accepted)
         case .failure(.unconfirmed(let ids)): return ids.map { .refused(.unconfirmed($0)) }

@@ -296,7 +296,7 @@ extension TaskSnapshot {
             createdAt: record.id.createdAt, startedAt: record.startedAt, finishedAt: record.finishedAt,
             dueAt: record.due.map { Timestamp(milliseconds: timestamp.milliseconds + ($0 - now).milliseconds) },
             result: record.result, failure: record.failure, isCancelRequested: record.isCancelRequested,
-            duplicatesDiscarded: record.duplicatesDiscarded)
+            duplicatesDiscarded: record.duplicatesDiscarded, parents: record.parents)
     }
 }
 

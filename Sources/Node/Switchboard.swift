@@ -82,10 +82,18 @@ final class Switchboard: PeerDelegate {
             reply(Frame(.status, at: now) { $0.peerStatus(status) })
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
         case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
+        case .parents:
+            let parents = try frame.read(at: now) { reader throws(WireError) in
+                try reader.array(upTo: Limits.askedParents, "parents") { reader throws(WireError) in try reader.taskID()
+                }
+            }
+            let answers = actors.queue.onLoop { $0.answer(after: parents, for: peer.name) }
+            reply(Frame(.parents, at: now) { $0.array(answers) { $0.parentAnswer($1) } })
         case .view:
             try receive(message: frame, from: peer)
             reply(Frame(.view, at: now))
-        case .evidence, .steal, .began, .report, .settled, .stop: throw .invalid("a message sent as a request")
+        case .evidence, .steal, .began, .report, .settled, .stop, .parentsEnded:
+            throw .invalid("a message sent as a request")
         }
     }
 
@@ -188,8 +196,15 @@ final class Switchboard: PeerDelegate {
         case .stop:
             let attempts = try frame.read(at: now) { reader throws(WireError) in try reader.attemptIDs() }
             actors.workers.onLoop { pool in for attempt in attempts { pool.stop(attempt) } }
+        case .parentsEnded:
+            let news = try frame.read(at: now) { reader throws(WireError) in
+                try reader.array(upTo: Limits.askedParents, "news") { reader throws(WireError) in
+                    try reader.parentNews()
+                }
+            }
+            actors.queue.onLoop { $0.heard(news) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit, .inspect, .wish, .sweep:
+            .permit, .inspect, .wish, .sweep, .parents:
             throw .invalid("a request sent as a message")
         }
     }

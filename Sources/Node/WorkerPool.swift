@@ -189,7 +189,8 @@ actor WorkerPool {
         }
         let input = TaskAttempt(
             id: assignment.id, payload: assignment.spec.payload, token: assignment.token,
-            workDirectory: node.configuration.workDirectory, node: node.name)
+            workDirectory: node.configuration.workDirectory, node: node.name, parents: parents(of: assignment),
+            fetch: { [node] id in await NodeService(node).result(of: id) })
         let scheduler = node.scheduler
         let gate = node.colleagues.fence.gate
         let task = Task.detached(executorPreference: node.handlerExecutor) { [self] in
@@ -202,6 +203,14 @@ actor WorkerPool {
             onLoop { $0.timeIsUp(attempt, assignment.spec) }
         }
         runs[attempt] = Run(task: task, timer: timer, began: node.now, taskType: assignment.spec.type)
+    }
+
+    private func parents(of assignment: Assignment) -> [ParentTask] {
+        zip(assignment.spec.dependencies.parents, assignment.parents).map { id, outcome in
+            ParentTask(
+                id: id, status: outcome?.end.name, result: outcome?.result, resultBytes: Int(outcome?.resultBytes ?? 0),
+                failure: outcome?.failure.map { ($0.type, $0.message) })
+        }
     }
 
     private static func outcome(of handler: any TaskHandler, _ input: TaskAttempt) async -> AttemptOutcome {

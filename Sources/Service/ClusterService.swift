@@ -104,6 +104,8 @@ public enum SubmissionRefusal: Sendable, Hashable {
     case unavailable(String)
     /// No node of the cluster has a handler for this type; the nearest known name if there is one: 422.
     case unknownTaskType(nearest: String?)
+    /// Tasks that it is to wait for are not there, or their results' time is up: their positions. 422.
+    case unknownParents([Int])
     /// Sent to the node that has to decide, which did not answer in time. It may have been accepted: ask for the id. 504.
     case unconfirmed(TaskID)
 }
@@ -115,7 +117,7 @@ extension SubmissionRefusal {
         switch (self, other) {
         case (.diskFull(let disks), .diskFull(let more)):
             .diskFull((disks + more).sorted { $0.node < $1.node })
-        case (.full, .diskFull), (.unknownTaskType, _), (.unconfirmed, _): self
+        case (.full, .diskFull), (.unknownTaskType, _), (.unknownParents, _), (.unconfirmed, _): self
         case (.diskFull, _), (.full, _), (.unavailable, _): other
         }
     }
@@ -161,13 +163,15 @@ public struct TaskSnapshot: Sendable, Hashable {
     public var isCancelRequested: Bool
     /// Outcomes that came after the first one.
     public var duplicatesDiscarded: UInt32
+    /// Of the tasks that it depends on, in the order of its dependencies; nil: not known yet.
+    public var parents: [ParentOutcome?]
 
     public init(
         id: TaskID, spec: TaskSpec, status: TaskStatus, owner: NodeName?, attempt: UInt32 = 0,
         run: UInt32 = 1, interruptions: UInt32 = 0,
         worker: NodeName? = nil, stolenBy: NodeName? = nil, createdAt: Timestamp, startedAt: Timestamp? = nil,
         finishedAt: Timestamp? = nil, dueAt: Timestamp? = nil, result: [UInt8]? = nil, failure: TaskFailure? = nil,
-        isCancelRequested: Bool = false, duplicatesDiscarded: UInt32 = 0
+        isCancelRequested: Bool = false, duplicatesDiscarded: UInt32 = 0, parents: [ParentOutcome?] = []
     ) {
         self.id = id
         self.spec = spec
@@ -186,6 +190,7 @@ public struct TaskSnapshot: Sendable, Hashable {
         self.failure = failure
         self.isCancelRequested = isCancelRequested
         self.duplicatesDiscarded = duplicatesDiscarded
+        self.parents = parents
     }
 }
 

@@ -134,11 +134,16 @@ public struct Explanation: Sendable, Hashable {
     public var ahead: Int?
     /// When that is over, if that is known.
     public var until: Timestamp?
+    /// The tasks that it waits for.
+    public var waitsFor: [TaskID]
 
-    public init(reason: Reason, detail: String, ahead: Int? = nil, until: Timestamp? = nil) {
+    public init(
+        reason: Reason, detail: String, ahead: Int? = nil, until: Timestamp? = nil, waitsFor: [TaskID] = []
+    ) {
         self.reason = reason
         self.detail = detail
         self.ahead = ahead
         self.until = until
+        self.waitsFor = waitsFor
     }
 }

@@ -22,13 +22,61 @@ public struct TaskAttempt: Sendable {
     public let workDirectory: String
     /// Which node runs it.
     public let node: NodeName
+    /// The tasks that this one has waited for, in the order in which its client named them.
+    public let parents: [ParentTask]
+    /// Asks the cluster for a result that is too large to be handed on.
+    private let fetch: @Sendable (TaskID) async -> [UInt8]?
 
-    public init(id: TaskID, payload: [UInt8], token: Token, workDirectory: String, node: NodeName) {
+    public init(
+        id: TaskID, payload: [UInt8], token: Token, workDirectory: String, node: NodeName, parents: [ParentTask] = [],
+        fetch: @escaping @Sendable (TaskID) async -> [UInt8]? = { _ in nil }
+    ) {
         self.id = id
         self.payload = payload
         self.token = token
         self.workDirectory = workDirectory
         self.node = node
+        self.parents = parents
+        self.fetch = fetch
+    }
+
+    /// What a task returned that this one has waited for; nil: nothing. A large result is fetched from its owner, or from
+    /// the registry: if neither can be asked, or its time is up, this fails, and may be tried again.
+    public func result(of parent: ParentTask) async throws(HandlerError) -> [UInt8]? {
+        if let result = parent.result { return result }
+        guard parent.resultBytes > 0 else { return nil }
+        guard let result = await fetch(parent.id) else {
+            throw HandlerError(
+                type: "parent_result_unavailable",
+                message:
+                    "the result of task \(parent.id) (\(parent.resultBytes) bytes) cannot be had: its owner and the "
+                    + "registry do not tell it", isRetryable: true)
+        }
+        return result
+    }
+}
+
+/// A task that another one has waited for.
+public struct ParentTask: Sendable {
+    public let id: TaskID
+    /// `completed`, `failed`, `cancelled`, `expired` or `lost` (nobody knew any more); nil: it had not ended when enough of the
+    /// others had.
+    public let status: String?
+    /// JSON; nil as well if it is too large: `TaskAttempt.result(of:)` fetches it then.
+    public let result: [UInt8]?
+    /// Of the result, here or not.
+    public let resultBytes: Int
+    /// Why it failed: a stable word, and a sentence.
+    public let failure: (type: String, message: String)?
+
+    public init(
+        id: TaskID, status: String?, result: [UInt8]?, resultBytes: Int, failure: (type: String, message: String)? = nil
+    ) {
+        self.id = id
+        self.status = status
+        self.result = result
+        self.resultBytes = resultBytes
+        self.failure = failure
     }
 }
 

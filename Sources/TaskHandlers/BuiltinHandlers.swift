@@ -4,7 +4,7 @@ public import TaskExecution
 public enum BuiltinHandlers {
     public static func all() -> [any TaskHandler] {
         [
-            EchoHandler(), NoopHandler(), SleepHandler(), FailHandler(), EmailHandler(),
+            EchoHandler(), NoopHandler(), SleepHandler(), FailHandler(), GatherHandler(), EmailHandler(),
             EmailHandler(taskType: "send_email"), DataHandler(), ProcessHandler(), ImageHandler(),
         ]
     }

@@ -19,6 +19,8 @@ public struct EarlierState: Hashable, Sendable {
     public var due: Timestamp?
     public var failure: TaskFailure?
     public var isCancelRequested = false
+    /// Runs that began by waiting for other tasks.
+    fileprivate var blockedRuns: Set<UInt32> = []
 
     public enum Lookup: Hashable, Sendable {
         case found(EarlierState)
@@ -47,8 +49,14 @@ extension TaskRecord {
             state.priority = before
             break
         }
+        if !spec.dependencies.isEmpty {
+            state.blockedRuns = Set(history.steps.filter { $0.kind == .released }.map(\.run)).union([1])
+            if status == .blocked { state.blockedRuns.insert(run) }
+        }
         if history.cut > 0 {
             beginAfterTheCut(&state)
+        } else if !spec.dependencies.isEmpty {
+            state.status = .blocked
         } else if spec.delay > 0 {
             state.status = .scheduled
             state.due = Timestamp(milliseconds: id.createdAt.milliseconds + Int64(clamping: spec.delay))
@@ -139,12 +147,16 @@ extension EarlierState {
             due = nil
             finishedAt = step.at
         case .retried:
-            self = EarlierState(status: .pending, priority: priority, run: step.run)
+            let isBlocked = blockedRuns.contains(step.run)
+            self = EarlierState(
+                status: isBlocked ? .blocked : .pending, priority: priority, run: step.run, blockedRuns: blockedRuns)
         case .changed(let priority, from: _):
             self.priority = priority
             if status != .blocked { wait(until: step.due.map(wallClock)) }
         case .cancelRequested:
             isCancelRequested = true
+        case .released:
+            wait(until: step.due.map(wallClock))
         }
     }
 

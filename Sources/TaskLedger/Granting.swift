@@ -39,7 +39,7 @@ extension TaskOwner {
             let isGrantable =
                 !isKeeping && record.spec.priority >= minimumPriority && !record.isSuspectedPoison
                 && record.expires.map { $0 > now } ?? true
-                && (granted.isEmpty || size + record.spec.cost <= bytes)
+                && (granted.isEmpty || size + record.cost <= bytes)
             isKeeping.toggle()
             guard isGrantable else {
                 kept.append(item)
@@ -47,7 +47,7 @@ extension TaskOwner {
                 if kept.count > granted.count + Limits.grantScan { break }
                 continue
             }
-            size += record.spec.cost
+            size += record.cost
             work += durations.mean(of: record.spec.type)
             let assignment = assignment(record, in: index)
             granted.append((index, assignment))

@@ -57,6 +57,8 @@ public enum LedgerEvent: Hashable, Sendable {
     case changed(TaskID, Priority, due: Instant?, at: Timestamp)
     /// A client wants a task that has ended run again. From then on it is enqueued at `enqueuedAt`.
     case retried(TaskID, run: UInt32, enqueuedAt: Instant, at: Timestamp)
+    /// The second task has ended, which the first waits for. May release the first, or end it: see `Dependencies`.
+    case dependencyEnded(TaskID, TaskID, ParentOutcome, at: Timestamp)
 
     public var task: TaskID {
         switch self {
@@ -64,7 +66,7 @@ public enum LedgerEvent: Hashable, Sendable {
         case .leased(let id, _), .started(let id, _, _), .completed(let id, _, _, _, _), .failed(let id, _, _, _, _),
             .rescheduled(let id, _, _, _, _), .interrupted(let id, _, _, _), .cancelRequested(let id, _),
             .cancelled(let id, _), .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id),
-            .changed(let id, _, _, _), .retried(let id, _, _, _):
+            .changed(let id, _, _, _), .retried(let id, _, _, _), .dependencyEnded(let id, _, _, _):
             id
         }
     }
@@ -75,6 +77,7 @@ public enum LedgerEvent: Hashable, Sendable {
         case .accepted(let acceptance): 160 + acceptance.spec.cost
         case .completed(_, _, let result, _, _): 64 + result.count
         case .failed(_, _, let failure, _, _), .rescheduled(_, _, let failure, _, _): 64 + failure.message.utf8.count
+        case .dependencyEnded(_, _, let outcome, _): 64 + outcome.cost
         case .leased, .started, .interrupted, .cancelRequested, .cancelled, .expired, .duplicateDiscarded, .forgotten,
             .changed, .retried:
             64
@@ -123,6 +126,6 @@ extension TaskSpec {
     /// About how many bytes it takes.
     public var cost: Int {
         payload.count + type.utf8.count + queue.utf8.count
-            + metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 16 }
+            + metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 16 } + 24 * dependencies.parents.count
     }
 }

@@ -7,8 +7,8 @@ extension TaskOwner {
 
     /// Starts the best ready tasks as long as slots are free.
     ///
-    /// A lease to an own slot takes effect at once, except that of a task which must not start twice or which was
-    /// interrupted before: its start waits for the commit. A task that was interrupted twice starts only when nothing
+    /// A lease to an own slot takes effect at once, except that of a task which must not start twice, which was released
+    /// by others, or which was interrupted before: its start waits for the commit. A task that was interrupted twice starts only when nothing
     /// else runs here, and nothing else starts beside it.
     public mutating func startReady(at now: Instant, timestamp: Timestamp, into effects: inout [OwnerEffect]) {
         guard !isPaused, solitary == nil else { return }
@@ -29,7 +29,8 @@ extension TaskOwner {
             }
             let assignment = assignment(record, in: index)
             let lease = Lease(token: assignment.token, holder: me, at: timestamp, isStarted: true)
-            let waits = record.spec.delivery == .atMostOnce || record.interruptions > 0
+            let waits =
+                record.spec.delivery == .atMostOnce || record.interruptions > 0 || !record.spec.dependencies.isEmpty
             #if PLANTED_BUGS
             if PlantedBug.isActive(.onceBeforeCommit), !isSolitary {
                 self.record(.leased(record.id, lease), in: index)
@@ -53,7 +54,7 @@ extension TaskOwner {
         Assignment(
             ledger: ledgers[index].primary.id, id: record.id,
             token: Token(run: record.run, term: ledgers[index].primary.term, attempt: record.attempts + 1),
-            spec: record.spec, isSolitary: record.isSuspectedPoison)
+            spec: record.spec, isSolitary: record.isSuspectedPoison, parents: record.parents)
     }
 
     /// Priority of what would start next; nil if nothing is ready.

@@ -89,6 +89,7 @@ extension TaskOwner {
             }
         }
         revokeLeases(notHeldBy: members, leaseRests, at: now, timestamp: timestamp)
+        askAllAgain()
         var replication: [ReplicationEffect] = []
         for index in ledgers.indices { ledgers[index].primary.askAgain(into: &replication) }
         effects.append(contentsOf: replication.map(OwnerEffect.replicate))
@@ -114,7 +115,7 @@ extension TaskOwner {
             case .processing:
                 if let lease = record.lease { doubtful[id] = AttemptID(ledger: ledger, id: id, token: lease.token) }
             case .blocked:
-                break
+                awaitParents(of: record)
             case .completed, .failed, .cancelled, .expired:
                 ledgers[index].unarchived += 1
                 ledgers[index].primary.whenCommitted(.ended(id))
@@ -202,7 +203,7 @@ extension TaskOwner {
             case .failed(let id, let token, _, _, _) where known?.lease?.token == token:
                 record(entry.event, in: index, then: .ended(id))
             case .accepted, .leased, .started, .completed, .failed, .rescheduled, .interrupted, .cancelRequested,
-                .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried:
+                .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried, .dependencyEnded:
                 break
             }
         }

@@ -19,6 +19,8 @@ public struct TaskHistory: Hashable, Sendable {
             /// A client changed the priority, or when the task may start.
             case changed(Priority, from: Priority)
             case cancelRequested
+            /// The tasks that it waited for have ended.
+            case released
         }
 
         public var kind: Kind
@@ -51,7 +53,7 @@ public struct TaskHistory: Hashable, Sendable {
             switch kind {
             case .attemptFailed(let failure): failure
             case .ended(_, let failure): failure
-            case .interrupted, .retried, .changed, .cancelRequested: nil
+            case .interrupted, .retried, .changed, .cancelRequested, .released: nil
             }
         }
     }
@@ -73,7 +75,7 @@ public struct TaskHistory: Hashable, Sendable {
         switch step.kind {
         case .attemptFailed(let failure): step.kind = .attemptFailed(failure.shortened)
         case .ended(let status, let failure): step.kind = .ended(status, failure?.shortened)
-        case .interrupted, .retried, .changed, .cancelRequested: break
+        case .interrupted, .retried, .changed, .cancelRequested, .released: break
         }
         if steps.count >= Limits.historySteps {
             steps.removeFirst(steps.count - Limits.historySteps + 1)
@@ -112,6 +114,8 @@ public struct TaskTransition: Hashable, Sendable {
         case changed
         /// A new run.
         case retried
+        /// The tasks that it waited for have ended.
+        case released
         case completed
         case failed
         case cancelled
@@ -204,6 +208,7 @@ extension TaskRecord {
             last.kind = .changed
             last.priority = priority
         case .cancelRequested: last.kind = .cancelRequested
+        case .released: last.kind = .released
         }
         all.append(last)
         return all

@@ -10,13 +10,18 @@ public struct Assignment: Hashable, Sendable {
     public var spec: TaskSpec
     /// It runs alone on its node: it may be what killed others.
     public var isSolitary: Bool
+    /// How the tasks ended that it depends on, in the order in which `spec` names them.
+    public var parents: [ParentOutcome?]
 
-    public init(ledger: LedgerID, id: TaskID, token: Token, spec: TaskSpec, isSolitary: Bool) {
+    public init(
+        ledger: LedgerID, id: TaskID, token: Token, spec: TaskSpec, isSolitary: Bool, parents: [ParentOutcome?] = []
+    ) {
         self.ledger = ledger
         self.id = id
         self.token = token
         self.spec = spec
         self.isSolitary = isSolitary
+        self.parents = parents
     }
 
     public var attempt: AttemptID { AttemptID(ledger: ledger, id: id, token: token) }
@@ -81,12 +86,12 @@ public struct DurabilityMark: Hashable, Sendable {
 /// | --- | --- |
 /// | accepted | the answer 202 |
 /// | leased to a peer | the grant |
-/// | leased to an own slot | nothing; the start, if it is `at_most_once` or was interrupted before |
+/// | leased to an own slot | nothing; the start, if it is `at_most_once`, has dependencies, or was interrupted before |
 /// | an outcome | releasing the executor, `?wait`, the registry |
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover, Resting, Upkeep,
+/// Files: Submission, Releasing, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover, Resting, Upkeep,
 /// Queries, Explaining are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
@@ -166,6 +171,9 @@ public struct TaskOwner: Sendable {
     /// Tasks whose lease was revoked, and until when the one that held it may still begin them.
     var revoked: [TaskID: Instant] = [:]
     var alarms = Heap<Alarm>()
+    /// Tasks that blocked ones wait for. See `Releasing`.
+    var awaited: [TaskID: Awaited] = [:]
+    var questions = Heap<Question>()
     /// Slots of this node that nothing runs in or waits for.
     var freeSlots: Int
     /// Slots that wait for the commit of a lease.
@@ -224,7 +232,9 @@ public struct TaskOwner: Sendable {
             queue(record, in: index)
         case .scheduled:
             if let due = record.due { alarms.insert(Alarm(at: due, id: record.id, ledger: ledgers[index].primary.id)) }
-        case .processing, .blocked:
+        case .blocked:
+            awaitParents(of: record)
+        case .processing:
             break
         case .completed, .failed, .cancelled, .expired:
             ledgers[index].unarchived += 1
@@ -303,6 +313,7 @@ public struct TaskOwner: Sendable {
                     // A client may want it run again by now.
                     guard let record = ledgers[index].primary.state[id], record.status.isFinal else { continue }
                     effects.append(.ended(record))
+                    endedHere(id)
                     if !settings.hasRegistry { archived(id, under: record.resultToken) }
                 }
             }

@@ -2,7 +2,7 @@ public import Primitives
 
 /// What a ledger knows of one task: the fold of its events.
 ///
-/// States: `scheduled` -> `pending` -> `processing` -> `completed` or `failed`; a failed attempt goes back to `scheduled`
+/// States: `blocked` -> `scheduled` -> `pending` -> `processing` -> `completed` or `failed`; a failed attempt goes back to `scheduled`
 /// until its retry is due, an interruption to `pending`; `cancelled` and `expired` end a task that was not started.
 /// A final state is left only by a manual retry, which begins a new run.
 public struct TaskRecord: Hashable, Sendable {
@@ -44,6 +44,8 @@ public struct TaskRecord: Hashable, Sendable {
     public internal(set) var leasedAt: Timestamp?
     /// How often a client has changed its priority, or when it may start.
     public internal(set) var changes: UInt32 = 0
+    /// How the tasks ended that it depends on, in the order of `spec.dependencies.parents`; nil: not known yet.
+    public internal(set) var parents: [ParentOutcome?] = []
     public internal(set) var history = TaskHistory()
 
     public init(_ acceptance: Acceptance) {
@@ -52,7 +54,8 @@ public struct TaskRecord: Hashable, Sendable {
         enqueuedAt = acceptance.enqueuedAt
         due = acceptance.due
         expires = acceptance.expires
-        status = acceptance.due == nil ? .pending : .scheduled
+        parents = Array(repeating: nil, count: spec.dependencies.parents.count)
+        status = !parents.isEmpty ? .blocked : acceptance.due == nil ? .pending : .scheduled
     }
 
     /// A record as another node knows it.
@@ -62,7 +65,7 @@ public struct TaskRecord: Hashable, Sendable {
         interruptions: UInt32, isCancelRequested: Bool,
         duplicatesDiscarded: UInt32, startedAt: Timestamp?, worker: NodeName?, finishedAt: Timestamp?, result: [UInt8]?,
         failure: TaskFailure?, finalToken: Token?, leasedAt: Timestamp? = nil, changes: UInt32 = 0,
-        history: TaskHistory = TaskHistory()
+        parents: [ParentOutcome?] = [], history: TaskHistory = TaskHistory()
     ) {
         self.id = id
         self.spec = spec
@@ -86,6 +89,7 @@ public struct TaskRecord: Hashable, Sendable {
         self.finalToken = finalToken
         self.leasedAt = leasedAt
         self.changes = changes
+        self.parents = parents
         self.history = history
     }
 
@@ -94,6 +98,7 @@ public struct TaskRecord: Hashable, Sendable {
         var copy = self
         copy.spec.payload = []
         copy.result = nil
+        copy.parents = parents.map { $0?.outline }
         copy.history = TaskHistory()
         return copy
     }
@@ -117,6 +122,7 @@ public struct TaskRecord: Hashable, Sendable {
     /// About how many bytes it takes.
     public var cost: Int {
         400 + spec.cost + (result?.count ?? 0) + (failure?.message.utf8.count ?? 0) + history.cost
+            + parents.reduce(0) { $0 + ($1?.cost ?? 0) }
     }
 
     /// Under which the registry keeps the outcome: a later run has a greater one.
@@ -190,19 +196,19 @@ public struct TaskRecord: Hashable, Sendable {
                 kind: .changed(priority, from: spec.priority), at: at, run: run, due: due)
             spec.priority = priority
             changes &+= 1
-            if status != .blocked {
-                self.due = due
-                status = due == nil ? .pending : .scheduled
-            }
+            self.due = due
+            if status != .blocked { status = due == nil ? .pending : .scheduled }
             history.append(step)
         case .cancelled(_, let at):
             end(.cancelled, lease?.token, at)
         case .expired(_, let at):
             end(.expired, lease?.token, at)
+        case .dependencyEnded(_, let parent, let outcome, let at):
+            learn(outcome, of: parent, at: at)
         }
     }
 
-    private mutating func end(_ status: TaskStatus, _ token: Token?, _ at: Timestamp) {
+    mutating func end(_ status: TaskStatus, _ token: Token?, _ at: Timestamp) {
         self.status = status
         finalToken = token
         finishedAt = at
@@ -246,6 +252,7 @@ public struct TaskRecord: Hashable, Sendable {
         finishedAt = nil
         result = nil
         failure = nil
+        waitAnew()
     }
 
     mutating func becomeDue() {

@@ -56,11 +56,13 @@ public struct TaskSpec: Hashable, Sendable {
     public var resultTTL: UInt64
     /// Ascending by key.
     public var metadata: [Label]
+    public var dependencies: TaskDependencies
 
     public init(
         type: String, payload: [UInt8] = Array("null".utf8), priority: Priority = .normal, queue: String = "default",
         retry: RetryPolicy = RetryPolicy(), timeout: UInt32 = 300_000, delay: UInt64 = 0, expiry: UInt64? = nil,
-        delivery: Delivery = .atLeastOnce, resultTTL: UInt64 = 86_400_000, metadata: [Label] = []
+        delivery: Delivery = .atLeastOnce, resultTTL: UInt64 = 86_400_000, metadata: [Label] = [],
+        dependencies: TaskDependencies = .none
     ) {
         self.type = type
         self.payload = payload
@@ -73,6 +75,7 @@ public struct TaskSpec: Hashable, Sendable {
         self.delivery = delivery
         self.resultTTL = resultTTL
         self.metadata = metadata
+        self.dependencies = dependencies
     }
 }
 

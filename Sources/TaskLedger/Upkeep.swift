@@ -24,7 +24,7 @@ extension TaskOwner {
             #endif
             let hasRested = revoked[record.id].map { $0 <= now } ?? false
             let isLate = record.expires.map { $0 <= now } ?? false
-            if isLate, record.status == .pending || record.status == .scheduled {
+            if isLate, record.status == .pending || record.status == .scheduled || record.status == .blocked {
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
             }
             // Only now: what rests was never counted as ready, so its end must not be taken for one that was.

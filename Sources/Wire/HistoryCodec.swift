@@ -29,6 +29,8 @@ extension ByteWriter {
             self.priority(before)
         case .cancelRequested:
             uint8(6)
+        case .released:
+            uint8(7)
         }
         timestamp(value.at)
         varint(UInt64(value.run))
@@ -59,6 +61,7 @@ extension ByteReader {
         case 4: kind = .retried
         case 5: kind = .changed(try priority(), from: try priority())
         case 6: kind = .cancelRequested
+        case 7: kind = .released
         default: throw .invalid("kind of a step")
         }
         return TaskHistory.Step(

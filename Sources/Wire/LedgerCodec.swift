@@ -57,6 +57,7 @@ extension ByteWriter {
         attemptID(value.attempt)
         taskSpec(value.spec)
         bool(value.isSolitary)
+        parentOutcomes(value.parents)
     }
 
     public mutating func attemptReport(_ value: AttemptReport) {
@@ -121,8 +122,13 @@ extension ByteReader {
 
     public mutating func assignment() throws(WireError) -> Assignment {
         let attempt = try attemptID()
-        return Assignment(
-            ledger: attempt.ledger, id: attempt.id, token: attempt.token, spec: try taskSpec(), isSolitary: try bool())
+        let assignment = Assignment(
+            ledger: attempt.ledger, id: attempt.id, token: attempt.token, spec: try taskSpec(), isSolitary: try bool(),
+            parents: try parentOutcomes())
+        guard assignment.parents.count == assignment.spec.dependencies.parents.count else {
+            throw .invalid("ends of parents")
+        }
+        return assignment
     }
 
     public mutating func attemptReport() throws(WireError) -> AttemptReport {

@@ -55,6 +55,10 @@ extension ByteWriter {
             varint(UInt64(run))
             instant(enqueuedAt)
             timestamp(at)
+        case .dependencyEnded(_, let parent, let outcome, let at):
+            taskID(parent)
+            parentOutcome(outcome)
+            timestamp(at)
         }
     }
 }
@@ -95,6 +99,8 @@ extension ByteReader {
         case 12: .forgotten(try taskID())
         case 13: .changed(try taskID(), try priority(), due: try optionalInstant(), at: try timestamp())
         case 14: .retried(try taskID(), run: try counter("run"), enqueuedAt: try instant(), at: try timestamp())
+        case 21:
+            .dependencyEnded(try taskID(), try taskID(), try parentOutcome(), at: try timestamp())
         default: throw .invalid("kind of ledger event")
         }
     }
@@ -118,6 +124,7 @@ extension LedgerEvent {
         case .forgotten: 12
         case .changed: 13
         case .retried: 14
+        case .dependencyEnded: 21
         }
     }
 }

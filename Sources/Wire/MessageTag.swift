@@ -33,6 +33,8 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case wish = 15
     /// `SweepRequest`; `SweepReply`.
     case sweep = 16
+    /// `TaskID`s that tasks of the asker wait for; a `ParentAnswer` for each.
+    case parents = 24
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.
@@ -49,4 +51,6 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case settled = 37
     /// `AttemptID`s to stop.
     case stop = 38
+    /// `ParentNews`, each of a task that was asked after.
+    case parentsEnded = 44
 }

@@ -35,6 +35,7 @@ extension ByteWriter {
             writer.string(label.key)
             writer.string(label.value)
         }
+        dependencies(value.dependencies)
     }
 
     public mutating func taskFailure(_ value: TaskFailure) {
@@ -83,6 +84,7 @@ extension ByteWriter {
         optional(value.finalToken) { $0.token($1) }
         optional(value.leasedAt) { $0.timestamp($1) }
         varint(UInt64(value.changes))
+        parentOutcomes(value.parents)
         taskHistory(value.history)
     }
 }
@@ -140,7 +142,7 @@ extension ByteReader {
                 TaskSpec.Label(
                     key: try reader.string(upTo: Limits.metadataKeyBytes, "metadata key"),
                     value: try reader.string(upTo: Limits.metadataValueBytes, "metadata value"))
-            })
+            }, dependencies: try dependencies())
     }
 
     public mutating func taskFailure() throws(WireError) -> TaskFailure {
@@ -186,7 +188,8 @@ extension ByteReader {
             },
             failure: try optional { (reader) throws(WireError) in try reader.taskFailure() },
             finalToken: try optional { (reader) throws(WireError) in try reader.attemptToken() },
-            leasedAt: try optionalTimestamp(), changes: try counter("changes"), history: try taskHistory())
+            leasedAt: try optionalTimestamp(), changes: try counter("changes"), parents: try parentOutcomes(),
+            history: try taskHistory())
         guard record.isPlausible else { throw .invalid("task record") }
         return record
     }
@@ -208,10 +211,12 @@ extension ByteReader {
 }
 
 extension TaskRecord {
-    /// Only a task that is processed has a lease, only a scheduled one waits for a time, only an ended one has an end.
+    /// Only a task that is processed has a lease, only a scheduled one waits for a time (a blocked one will, perhaps), only an
+    /// ended one has an end.
     fileprivate var isPlausible: Bool {
-        (lease != nil) == (status == .processing) && (due != nil) == (status == .scheduled)
-            && (finishedAt != nil) == status.isFinal
+        (lease != nil) == (status == .processing)
+            && (due != nil) == (status == .scheduled || status == .blocked && due != nil)
+            && (finishedAt != nil) == status.isFinal && parents.count == spec.dependencies.parents.count
     }
 }
 

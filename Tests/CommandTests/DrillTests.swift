@@ -28,7 +28,8 @@ struct DrillTests {
              "run_at": null, "started_at": "\#(time(started).rfc3339)", "finished_at": \#(end), "expires_at": null,
              "worker": "\#(worker)", "stolen_by": null, "max_retries": 3,
              "retry": {"backoff": "none", "base": 1, "max": 1, "jitter": 0}, "timeout": 300, "delivery": "at_least_once",
-             "result_ttl": 60, "metadata": {}, "cancel_requested": false, "duplicates_discarded": \#(discarded), "error": null}
+             "result_ttl": 60, "metadata": {}, "cancel_requested": false, "duplicates_discarded": \#(discarded), "error": null,
+             "depends_on": [], "on_dependency_failure": null, "parents": []}
             """#
         return try JSONDecoder().decode(TaskDocument.self, from: Data(text.utf8))
     }

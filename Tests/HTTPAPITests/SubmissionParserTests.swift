@@ -163,8 +163,22 @@ private func expected(_ change: (inout TaskSpec) -> Void) -> TaskSpec {
         (#""idempotency_key":"k""#, "/idempotency_key", "not supported by this version: leave it out"),
         (#""ordering_key":"k""#, "/ordering_key", "not supported by this version: leave it out"),
         (#""fairness_key":"k""#, "/fairness_key", "not supported by this version: leave it out"),
-        (#""depends_on":[]"#, "/depends_on", "not supported by this version: leave it out"),
-        (#""on_dependency_failure":"run""#, "/on_dependency_failure", "not supported by this version: leave it out"),
+        (#""depends_on":"x""#, "/depends_on", "must be an array of task ids, got a string"),
+        (#""depends_on":[1]"#, "/depends_on/0", "must be the id of a task, got a number"),
+        (#""depends_on":[null]"#, "/depends_on/0", "must be the id of a task, got null"),
+        (#""depends_on":["x"]"#, "/depends_on/0", #"must be the id of a task (a UUID), got "x""#),
+        (
+            #""depends_on":["01900000-0000-7000-8000-000000000001","01900000-0000-7000-8000-000000000001"]"#,
+            "/depends_on/1", "given twice"
+        ),
+        (
+            #""on_dependency_failure":"run""#, "/on_dependency_failure",
+            #""depends_on" names no task: leave it out, or name some"#
+        ),
+        (
+            #""depends_on":["01900000-0000-7000-8000-000000000001"],"on_dependency_failure":"x""#,
+            "/on_dependency_failure", #"must be one of "fail", "run", "cancel", got "x""#
+        ),
         (#""callback_url":"http://x""#, "/callback_url", "not supported by this version: leave it out"),
     ])
     func badFieldsAreToldApart(member: String, pointer: String, detail: String) throws {
@@ -214,6 +228,16 @@ private func expected(_ change: (inout TaskSpec) -> Void) -> TaskSpec {
             result.errors.map(\.pointer) == ["/priority", "/queue", "/timeout", "/foo", "/max_retries", "/task_type"])
         let many = (0..<1000).map { "\"zz\($0)\":0" }.joined(separator: ",")
         #expect(try parse("{\(many)}").errors.count == APILimits.reportedErrors)
+    }
+
+    @Test func dependenciesAreRead() throws {
+        let ids = (0..<101).map { TaskID(high: 0x0190_0000_0000_7000, low: 1 << 63 | $0) }
+        func list(_ count: Int) -> String { ids.prefix(count).map { "\"\($0)\"" }.joined(separator: ",") }
+        let spec = try parse(member: "\"depends_on\":[\(list(100))],\"on_dependency_failure\":\"cancel\"").spec
+        #expect(spec?.dependencies == TaskDependencies(parents: Array(ids.prefix(100)), onFailure: .cancel))
+        #expect(try parse(member: "\"depends_on\":[]").spec?.dependencies == TaskDependencies.none)
+        let errors = try parse(member: "\"depends_on\":[\(list(101))]").errors
+        #expect(errors == [.init(pointer: "/depends_on", detail: "must name at most 100 tasks")])
     }
 
     @Test func everyNameOfAFieldIsKnown() {

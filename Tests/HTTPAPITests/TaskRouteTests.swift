@@ -72,7 +72,8 @@ import Testing
 
     @Test(arguments: [
         (SubmissionRefusal.full(retryAfter: 7), 503, "7" as String?), (.unavailable("no majority"), 503, "1"),
-        (.unknownTaskType(nearest: "echo"), 422, nil), (.unconfirmed(Samples.id), 504, nil),
+        (.unknownTaskType(nearest: "echo"), 422, nil), (.unknownParents([1]), 422, nil),
+        (.unconfirmed(Samples.id), 504, nil),
         (.diskFull([FullDisk(node: Samples.node(1), folder: "/var/a")]), 507, nil),
     ])
     func refusalsAreProblems(refusal: SubmissionRefusal, status: Int, retryAfter: String?) async throws {
@@ -82,6 +83,7 @@ import Testing
         #expect(answer.headers[.retryAfter] == retryAfter)
         let problem = try answer.problem()
         if case .unconfirmed(let id) = refusal { #expect(problem.id == id) }
+        if case .unknownParents = refusal { #expect(problem.errors.map(\.pointer) == ["/depends_on/1"]) }
         if case .diskFull = refusal { #expect(problem.detail.contains("free space in /var/a of node-1")) }
         if case .unknownTaskType = refusal { #expect(problem.detail.contains(#""ecko", did you mean "echo"?"#)) }
     }

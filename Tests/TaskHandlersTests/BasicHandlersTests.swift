@@ -13,7 +13,7 @@ import Testing
     @Test func everyTypeIsServedOnce() {
         #expect(
             BuiltinHandlers.all().map(\.taskType).sorted() == [
-                "data", "echo", "email", "fail", "image", "noop", "process", "send_email", "sleep",
+                "data", "echo", "email", "fail", "gather", "image", "noop", "process", "send_email", "sleep",
             ])
     }
 
@@ -23,6 +23,31 @@ import Testing
     func echoReturnsEveryByte(payload: String) async throws {
         let result = try await EchoHandler().run(try work.attempt(Array(payload.utf8)))
         #expect(result == Array(payload.utf8))
+    }
+
+    @Test func gatherReturnsWhatItsParentsDid() async throws {
+        let ids = (1...4).map { TaskID(high: 0x0199_0000_0000_7000, low: 1 << 63 | $0) }
+        let parents = [
+            ParentTask(id: ids[0], status: "completed", result: Array("[1.50]".utf8), resultBytes: 6),
+            ParentTask(id: ids[1], status: "failed", result: nil, resultBytes: 0, failure: ("e", "m")),
+            ParentTask(id: ids[2], status: "completed", result: nil, resultBytes: 7),
+            ParentTask(id: ids[3], status: nil, result: nil, resultBytes: 0),
+        ]
+        let plain = try work.attempt([])
+        func attempt(_ fetched: [UInt8]?) -> TaskAttempt {
+            TaskAttempt(
+                id: plain.id, payload: [], token: plain.token, workDirectory: plain.workDirectory, node: plain.node,
+                parents: parents, fetch: { id in id == ids[2] ? fetched : nil })
+        }
+        let text = String(decoding: try await GatherHandler().run(attempt(Array("\"large\"".utf8))), as: UTF8.self)
+        #expect(
+            text == #"{"parents":[{"id":"\#(ids[0])","status":"completed","result":[1.50]},"#
+                + #"{"id":"\#(ids[1])","status":"failed","result":null},"#
+                + #"{"id":"\#(ids[2])","status":"completed","result":"large"},"#
+                + #"{"id":"\#(ids[3])","status":"open","result":null}]}"#)
+        let failure = await #expect(throws: HandlerError.self) { try await GatherHandler().run(attempt(nil)) }
+        #expect(failure?.type == "parent_result_unavailable")
+        #expect(failure?.isRetryable == true)
     }
 
     @Test func noopReturnsNull() async throws {

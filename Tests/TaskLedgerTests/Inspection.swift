@@ -30,7 +30,7 @@ extension TaskOwner {
                 if (record.lease != nil) != (record.status == .processing) {
                     return "\(record.id) has a lease as \(record.status)"
                 }
-                if (record.due != nil) != (record.status == .scheduled) {
+                if record.status != .blocked, (record.due != nil) != (record.status == .scheduled) {
                     return "\(record.id) is due as \(record.status)"
                 }
             }

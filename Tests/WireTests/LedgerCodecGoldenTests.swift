@@ -18,6 +18,7 @@ import Wire
     static let idHex = "00000000000001020000000000000304"
     static let specHex =
         "0174" + "027b7d" + "08" + "0171" + "0301e8078827c801" + "ac02" + "00" + "0109" + "01" + "8001" + "01016b0176"
+        + "00"
     static let tokenHex = "010203"
     static let failureHex = "0165" + "016d" + "01"
     static let nodeHex = "016e" + "0000000000000007"
@@ -77,11 +78,37 @@ import Wire
                 "0e" + Self.idHex + "02" + "0000000000000001" + "05"
             ),
             (
+                .dependencyEnded(
+                    Self.id, TaskID(high: 5, low: 6),
+                    ParentOutcome(end: .failed, result: nil, resultBytes: 200, failure: Self.failure), at: Self.at),
+                "15" + Self.idHex + "00000000000000050000000000000006" + "02" + "00" + "c801" + "01" + Self.failureHex
+                    + "05"
+            ),
+            (
                 .accepted(acceptance),
                 "01" + Self.idHex + Self.specHex + "0000000000000001" + "00" + "01ffffffffffffffff"
             ),
         ]
         for (event, hex) in cases { #expect(Self.hex { $0.ledgerEvent(event) } == hex) }
+    }
+
+    @Test func dependencies() throws {
+        var spec = Self.spec
+        spec.dependencies = TaskDependencies(parents: [Self.id], onFailure: .run, needed: 1)
+        #expect(Self.hex { $0.taskSpec(spec) } == String(Self.specHex.dropLast(2)) + "01" + Self.idHex + "02" + "0101")
+        let outcome = ParentOutcome(end: .completed, result: [0x31])
+        let assignment = Assignment(
+            ledger: LedgerID(1), id: Self.id, token: Self.token, spec: spec, isSolitary: false, parents: [outcome])
+        let hex = Self.hex { $0.assignment(assignment) }
+        let tail = "00" + "0101" + "01010131" + "0100"
+        #expect(hex.hasSuffix(tail))
+        let answers: [(ParentAnswer, String)] = [
+            (.ended(outcome), "01" + "01" + "010131" + "01" + "00"), (.open, "02"), (.unknown, "03"),
+        ]
+        for (answer, hex) in answers { #expect(Self.hex { $0.parentAnswer(answer) } == hex) }
+        #expect(
+            Self.hex { $0.parentNews(ParentNews(parent: Self.id, outcome: outcome)) }
+                == Self.idHex + "010101310100")
     }
 
     @Test func records() throws {
@@ -96,7 +123,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "03" + "0000000000000001" + "00" + "00"
                 + "01"
                 + Self.leaseHex + "0103000102" + "01" + "00" + "0105" + "01016e" + "00" + "00" + "01" + Self.failureHex
-                + "00" + "00" + "00" + "0000")
+                + "00" + "00" + "00" + "00" + "0000")
         record = TaskRecord(
             id: Self.id, spec: Self.spec, status: .completed, enqueuedAt: .zero, due: nil, expires: nil, lease: nil,
             run: 1,
@@ -108,7 +135,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "04" + "0000000000000001" + "00" + "00"
                 + "00"
                 + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "010131" + "00" + "01" + Self.tokenHex + "00"
-                + "00" + "0000")
+                + "00" + "00" + "0000")
         let copy = CopyRequest(
             ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
             place: Place(term: Term(1), sequence: 4),
@@ -184,7 +211,7 @@ import Wire
         #expect(Self.hex { $0.attemptID(attempt) } == attemptHex)
         let assignment = Assignment(
             ledger: LedgerID(1), id: Self.id, token: Self.token, spec: Self.spec, isSolitary: true)
-        #expect(Self.hex { $0.assignment(assignment) } == attemptHex + Self.specHex + "01")
+        #expect(Self.hex { $0.assignment(assignment) } == attemptHex + Self.specHex + "01" + "00")
 
         let outcomes: [(AttemptOutcome, String)] = [
             (.completed([0x31]), "01" + "0131"), (.failed(Self.failure), "02" + Self.failureHex), (.stopped, "03"),

@@ -76,9 +76,12 @@ import Wire
             "assignment",
             {
                 let attempt = $0.attempt()
+                let spec = $0.spec()
+                var parents: [ParentOutcome?] = []
+                for _ in spec.dependencies.parents { parents.append($0.maybe { $0.outcome() }) }
                 return Assignment(
-                    ledger: attempt.ledger, id: attempt.id, token: attempt.token, spec: $0.spec(),
-                    isSolitary: .random(using: &$0))
+                    ledger: attempt.ledger, id: attempt.id, token: attempt.token, spec: spec,
+                    isSolitary: .random(using: &$0), parents: parents)
             }, { $0.assignment($1) }, { (r) throws(WireError) in try r.assignment() }),
         Kind("report", { $0.report() }, { $0.attemptReport($1) }, { (r) throws(WireError) in try r.attemptReport() }),
         Kind(

@@ -53,7 +53,21 @@ extension SeededGenerator {
             timeout: UInt32(number(86_400_000)), delay: number(31_536_000_000),
             expiry: maybe { $0.number(31_536_000_000) },
             delivery: one(of: TaskSpec.Delivery.allCases, else: .atLeastOnce), resultTTL: number(31_536_000_000),
-            metadata: some { TaskSpec.Label(key: $0.text(), value: $0.text()) })
+            metadata: some { TaskSpec.Label(key: $0.text(), value: $0.text()) }, dependencies: dependencies())
+    }
+
+    mutating func dependencies() -> TaskDependencies {
+        let parents = some { $0.task() }
+        guard !parents.isEmpty else { return .none }
+        return TaskDependencies(
+            parents: parents, onFailure: one(of: TaskDependencies.FailurePolicy.allCases, else: .fail),
+            needed: maybe { UInt16($0.number(UInt64(Limits.dependencies))) })
+    }
+
+    mutating func outcome() -> ParentOutcome {
+        ParentOutcome(
+            end: one(of: ParentOutcome.End.allCases, else: .lost), result: maybe { $0.bytes() },
+            resultBytes: UInt32(number(UInt64(UInt32.max))), failure: maybe { $0.failure() })
     }
 
     mutating func acceptance() -> Acceptance {
@@ -77,7 +91,7 @@ extension SeededGenerator {
     }
 
     mutating func event() -> LedgerEvent {
-        switch Int.random(in: 1...14, using: &self) {
+        switch Int.random(in: 1...15, using: &self) {
         case 1: .accepted(acceptance())
         case 2: .leased(task(), lease())
         case 3: .started(task(), token(), at: timestamp())
@@ -91,6 +105,7 @@ extension SeededGenerator {
         case 11: .duplicateDiscarded(task())
         case 12: .forgotten(task())
         case 13: .changed(task(), priority(), due: maybe { $0.instant() }, at: timestamp())
+        case 14: .dependencyEnded(task(), task(), outcome(), at: timestamp())
         default: .retried(task(), run: count(), enqueuedAt: instant(), at: timestamp())
         }
     }
@@ -99,8 +114,10 @@ extension SeededGenerator {
 
     mutating func record() -> TaskRecord {
         let status = one(of: TaskStatus.allCases, else: .pending)
+        let spec = spec()
+        let parents = spec.dependencies.parents.map { _ in maybe { $0.outcome() } }
         return TaskRecord(
-            id: task(), spec: spec(), status: status, enqueuedAt: instant(),
+            id: task(), spec: spec, status: status, enqueuedAt: instant(),
             due: status == .scheduled ? instant() : nil,
             expires: maybe { $0.instant() }, lease: status == .processing ? lease() : nil, run: count(),
             attempts: count(),
@@ -108,14 +125,15 @@ extension SeededGenerator {
             duplicatesDiscarded: count(), startedAt: maybe { $0.timestamp() }, worker: maybe { $0.node() },
             finishedAt: status.isFinal ? timestamp() : nil, result: maybe { $0.bytes() },
             failure: maybe { $0.failure() },
-            finalToken: maybe { $0.token() }, leasedAt: maybe { $0.timestamp() }, changes: count(), history: history())
+            finalToken: maybe { $0.token() }, leasedAt: maybe { $0.timestamp() }, changes: count(), parents: parents,
+            history: history())
     }
 
     mutating func history() -> TaskHistory { TaskHistory(steps: some { $0.step() }, cut: count()) }
 
     mutating func step() -> TaskHistory.Step {
         let kind: TaskHistory.Step.Kind =
-            switch Int.random(in: 1...6, using: &self) {
+            switch Int.random(in: 1...7, using: &self) {
             case 1: .attemptFailed(failure())
             case 2: .interrupted(isBlamed: .random(using: &self))
             case 3:
@@ -124,6 +142,7 @@ extension SeededGenerator {
                     maybe { $0.failure() })
             case 4: .retried
             case 5: .changed(priority(), from: priority())
+            case 6: .released
             default: .cancelRequested
             }
         return TaskHistory.Step(

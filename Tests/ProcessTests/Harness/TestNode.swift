@@ -153,6 +153,11 @@ final class TestNode: Sendable {
         return try await send(.POST, "/api/tasks", body: body).document(as: AcceptedDocument.self)
     }
 
+    /// A task as JSON.
+    func accept(_ task: String) async throws -> AcceptedDocument {
+        try await send(.POST, "/api/tasks", body: task).document(as: AcceptedDocument.self)
+    }
+
     /// All in one request; every one has to be accepted.
     func submit(_ count: Int, _ type: String, _ payload: String) async throws -> [TaskID] {
         try await submit(Array(repeating: #"{"task_type": "\#(type)", "payload": \#(payload)}"#, count: count))

@@ -164,14 +164,16 @@ final class AnswerChecker: @unchecked Sendable {
             case "scripted":
                 isPossible =
                     runs.contains { if case .failed? = $0.end { true } else { false } }
-                    && (known.task.style == .hopeless || hasNoRetryLeft(known.task.spec, runs.count))
+                    && (known.task.script.outcome == .failsForGood || hasNoRetryLeft(known.task.spec, runs.count))
             case "timeout": isPossible = hasNoRetryLeft(known.task.spec, runs.count)
             case "interrupted": isPossible = known.task.spec.delivery == .atMostOnce
+            case "dependency_failed": isPossible = runs.isEmpty && known.task.spec.dependencies.onFailure == .fail
             // A run that ends right before its process does counts as interrupted, and so does a start just before it.
             case "poison": isPossible = runs.count >= 3
             default: isPossible = false
             }
-        case .cancelled: isPossible = known.isCancelAsked
+        case .cancelled:
+            isPossible = known.isCancelAsked || known.task.spec.dependencies.onFailure == .cancel && runs.isEmpty
         case .expired: isPossible = known.task.spec.expiry != nil
         case .scheduled, .blocked, .pending, .processing: isPossible = false
         }

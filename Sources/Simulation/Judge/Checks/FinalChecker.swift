@@ -110,6 +110,24 @@ struct FinalChecker {
         return checkWrites()
     }
 
+    /// A task was told of those that it waited for what clients were told.
+    private func checkParents(of record: TaskRecord) -> Violation? {
+        guard submissions.lastSweep == nil else { return nil }
+        for (parent, outcome) in zip(record.spec.dependencies.parents, record.parents) {
+            guard let outcome, let known = submissions[parent], !known.isRetryAsked, !known.isPurgeAsked,
+                !inspector.isExcused(parent, since: known.sentAt)
+            else { continue }
+            if outcome.end == .lost, isRegistryEmptied, answers.isHandedOver(parent) { continue }
+            let told = known.told[1]?.outcome.status.name
+            guard outcome.end == .lost || told != nil && told != outcome.end.name else { continue }
+            return Violation(
+                .falseParent,
+                "\(record.id) was told that \(parent) is \(outcome.end.name); clients were told \(told ?? "nothing")",
+                at: world.now)
+        }
+        return nil
+    }
+
     /// Only what was committed has ever been written to the registry, even if something else has replaced it since.
     private func checkWrites() -> Violation? {
         for (id, token) in world.redis?.writes ?? [] {
@@ -151,6 +169,7 @@ struct FinalChecker {
                 .wishUndone, "\(id) is \(outcome), and was told to be in run \(known.run) at \(told)", at: now)
         }
         if let violation = submissions.tell(id, outcome, at: now) ?? answers.justify(id, outcome) { return violation }
+        if let record, let violation = checkParents(of: record) { return violation }
         if let record, record.status == .completed, let token = record.finalToken,
             !world.observations.runs(of: id).contains(where: { $0.token == token && $0.end == .completed })
         {

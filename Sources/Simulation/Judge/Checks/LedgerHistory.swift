@@ -10,6 +10,7 @@ import TaskLedger
 ///   which they are granted.
 /// - A failure, a retry and an interruption are of the attempt that has the lease.
 /// - A task that is to be cancelled is not leased again.
+/// - A task that waits for others is not leased before enough of them are recorded to have ended as its policy wants.
 /// - A new run follows the run before, which has ended; nothing of another run is granted. What runs is not changed.
 ///
 /// Entries are compared without their times, which each node has on its own clock.
@@ -30,6 +31,20 @@ struct LedgerHistory {
         var earlierEnds: [UInt32: Token] = [:]
         var isForgotten = false
         var isCancelRequested = false
+        var dependencies = TaskDependencies.none
+        /// Those whose end is not recorded.
+        var openParents: [TaskID] = []
+        /// Never iterated.
+        var parentEnds: [TaskID: ParentOutcome.End] = [:]
+
+        /// Why it must not start; nil: it may.
+        var waiting: String? {
+            let completed = dependencies.parents.count { parentEnds[$0] == .completed }
+            if completed >= min(Int(dependencies.needed ?? .max), dependencies.parents.count) { return nil }
+            if dependencies.onFailure == .run, openParents.isEmpty { return nil }
+            return
+                "\(completed) of its \(dependencies.parents.count) parents are recorded as completed, \(openParents.count) as open"
+        }
     }
 
     let id: LedgerID
@@ -125,8 +140,10 @@ struct LedgerHistory {
         let isKnown = tasks[id] != nil
         defer { tasks[id] = history }
         switch entry.event {
-        case .accepted:
+        case .accepted(let acceptance):
             guard !isKnown || inherited.contains(id) else { return (.resurrected, "\(id) is accepted again") }
+            history.dependencies = acceptance.spec.dependencies
+            history.openParents = acceptance.spec.dependencies.parents
         case .leased(_, let lease):
             // An end that was there when the history began anew may never have been committed.
             if history.end?.kind == "earlier" { history.end = nil }
@@ -146,6 +163,7 @@ struct LedgerHistory {
             guard lease.token.run == history.run else {
                 return (.tokenTwice, "\(lease.token) of \(id) is granted in its run \(history.run)")
             }
+            if let reason = history.waiting { return (.startedBlocked, "\(id) is leased, and \(reason)") }
             history.lease = lease.token
             history.leases.append(lease.token)
         case .cancelRequested: history.isCancelRequested = true
@@ -185,8 +203,34 @@ struct LedgerHistory {
             history.end = nil
             history.lease = nil
             history.isCancelRequested = false
+            history.openParents = history.dependencies.parents.filter { history.parentEnds[$0] != .completed }
+            history.openParents.forEach { history.parentEnds[$0] = nil }
+        case .dependencyEnded(_, let parent, let outcome, _):
+            return learn(&history, id, parent, outcome.end)
         }
         return nil
+    }
+
+    /// A task that another one waits for has ended. By that the waiting one may end.
+    private func learn(
+        _ history: inout History, _ id: TaskID, _ parent: TaskID, _ end: ParentOutcome.End
+    ) -> (Property, String)? {
+        guard !inherited.contains(id) else { return nil }
+        guard history.dependencies.parents.contains(parent) else {
+            return (.startedBlocked, "\(id) is told of \(parent), for which it does not wait")
+        }
+        guard history.openParents.contains(parent) else {
+            return (.startedBlocked, "\(id) is told twice of \(parent)")
+        }
+        let wasWaiting = history.waiting != nil
+        history.openParents.removeAll { $0 == parent }
+        history.parentEnds[parent] = end
+        let needed = min(Int(history.dependencies.needed ?? .max), history.dependencies.parents.count)
+        let completed = history.dependencies.parents.count { history.parentEnds[$0] == .completed }
+        guard wasWaiting, history.end == nil, history.dependencies.onFailure != .run,
+            completed + history.openParents.count < needed
+        else { return nil }
+        return self.end(&history, id, nil, history.dependencies.onFailure == .fail ? "failed" : "cancelled")
     }
 
     private func end(_ history: inout History, _ id: TaskID, _ token: Token?, _ kind: String) -> (Property, String)? {
@@ -261,6 +305,11 @@ struct LedgerHistory {
         case .expired: fold(11)
         case .duplicateDiscarded: fold(12)
         case .forgotten: fold(13)
+        case .dependencyEnded(_, let parent, let outcome, _):
+            fold(17)
+            fold(parent.low)
+            fold(UInt64(outcome.end.rawValue))
+            fold(UInt64(outcome.resultBytes))
         case .changed(_, let priority, let due, let at):
             fold(due == nil ? 14 : 15)
             fold(UInt64(priority.rawValue))

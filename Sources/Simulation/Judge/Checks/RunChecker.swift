@@ -8,6 +8,7 @@ import Views
 /// - No token starts twice; attempts of a task start in the order of their tokens (rule R3: a primary starts nothing that a
 ///   deposed one could still start).
 /// - A task of at_most_once starts once.
+/// - A task that waits for others starts when enough of them have completed.
 /// - A node starts nothing while it has been cut off from the majority of its voters for longer than the fence.
 /// - Nothing of a ledger starts in one term while a primary of an earlier one may still start it.
 /// - A task runs again only after its attempt has failed, or for a cause: the attempt was cut off, its node was in trouble, or
@@ -103,6 +104,9 @@ final class RunChecker: @unchecked Sendable {
                 doubt(.onceTwice, "\(what) has started under \(other.token) at node \(other.node) before")
             }
             if let known, let violation = checkTime(run, known) { return violation }
+            if let known, let reason = waiting(known.task.spec.dependencies) {
+                doubt(.startedBlocked, "\(what) starts, and \(reason)")
+            }
         }
         if let (told, at) = known?.told[run.token.run], !isExcused, cause(run, since: at - .seconds(5)) == nil,
             earlier.allSatisfy({ cause($0, since: $0.began) == nil })
@@ -133,6 +137,17 @@ final class RunChecker: @unchecked Sendable {
             duplicates[cause, default: 0] += 1
         }
         return nil
+    }
+
+    /// Why a task that waits for others must not start, as far as can be told from what handlers have done; nil: it may.
+    private func waiting(_ dependencies: TaskDependencies) -> String? {
+        guard dependencies.onFailure != .run else { return nil }
+        let completed = dependencies.parents.count { parent in
+            inspector.isExcused(parent, since: submissions[parent]?.sentAt)
+                || world.observations.runs(of: parent).contains { $0.end == .completed }
+        }
+        guard completed < min(Int(dependencies.needed ?? .max), dependencies.parents.count) else { return nil }
+        return "\(completed) of the \(dependencies.parents.count) tasks that it waits for have completed"
     }
 
     /// After an inspection.

@@ -131,7 +131,7 @@ extension SimulationPlan {
         case .stubborn, .hanging: 2
         case .once: 0.5
         case .flaky, .failing: 0.15
-        case .brief, .hopeless, .delayed, .expiring: 0.04
+        case .brief, .hopeless, .delayed, .expiring, .dependent: 0.04
         case .poison: 20
         }
     }

@@ -14,6 +14,7 @@ package enum TaskStyle: String, CaseIterable, Sendable {
     case hanging
     case stubborn
     case poison
+    case dependent
 
     var meaning: String {
         switch self {
@@ -28,6 +29,7 @@ package enum TaskStyle: String, CaseIterable, Sendable {
         case .hanging: "never ends by itself"
         case .stubborn: "does not listen when it is told to end"
         case .poison: "takes its node's process down"
+        case .dependent: "waits for tasks that were accepted before"
         }
     }
 
@@ -37,6 +39,7 @@ package enum TaskStyle: String, CaseIterable, Sendable {
         case .long: [(0, 1), (15, 2)]
         case .once: [(0, 1), (12, 2), (60, 1)]
         case .flaky, .delayed: [(0, 1), (10, 2)]
+        case .dependent: [(0, 1), (25, 3)]
         case .failing, .expiring: [(0, 1), (6, 2)]
         case .hopeless, .hanging, .stubborn: [(0, 2), (2, 1)]
         case .poison: [(0, 7), (1, 1)]
@@ -48,13 +51,27 @@ package enum TaskStyle: String, CaseIterable, Sendable {
 struct PlannedTask {
     let style: TaskStyle
     let script: HandlerScript
-    let spec: TaskSpec
+    var spec: TaskSpec
 }
 
 extension PlannedTask {
     /// The key under which the serial number of a submission is kept in the task's metadata: how a checker knows it again
     /// wherever it turns up.
     static let serialKey = "serial"
+
+    /// Waits for some of the tasks that were acknowledged before, the newest first: they may not have ended.
+    mutating func dependOn(_ accepted: [TaskID], using random: inout SeededGenerator) {
+        for _ in 0..<(random.chance(60) ? 1 : Int.random(in: 2...5, using: &random)) where !accepted.isEmpty {
+            let back = Int.random(in: 0..<min(accepted.count, random.chance(80) ? 8 : 200), using: &random)
+            let parent = accepted[accepted.count - 1 - back]
+            if !spec.dependencies.parents.contains(parent) { spec.dependencies.parents.append(parent) }
+        }
+        let count = spec.dependencies.parents.count
+        if count == 0 { spec.dependencies = .none }
+        if count > 1, random.chance(30) {
+            spec.dependencies.needed = UInt16.random(in: 1...UInt16(count), using: &random)
+        }
+    }
 
     static func serial(of spec: TaskSpec) -> String? { spec.metadata.first { $0.key == serialKey }?.value }
 
@@ -99,6 +116,12 @@ extension PlannedTask {
             spec.timeout = UInt32(random.logarithmic(200...3000))
             spec.retry.maxRetries = UInt16.random(in: 0...1, using: &random)
         case .poison: script.milliseconds = 20_000
+        case .dependent:
+            // For which tasks it waits is known when it is submitted.
+            spec.dependencies.onFailure = random.pick([(value: .fail, weight: 1), (.run, 2), (.cancel, 1)])
+            if random.chance(20) { spec.delay = UInt64(random.logarithmic(10...10_000)) }
+            if random.chance(10) { spec.expiry = spec.delay + UInt64(random.logarithmic(5...20_000)) }
+            if random.chance(10) { script.outcome = .failsForGood }
         }
         if style != .poison { script.milliseconds = max(1, script.milliseconds * UInt32(percent) / 100) }
         spec.payload = script.payload

@@ -125,11 +125,17 @@ final class Clients: @unchecked Sendable {
     private func submit(_ operation: Operation, at node: Int, attempt: Int) {
         guard attempt < Self.attempts else { return }
         guard isReachable(node) else { return tryAgain(operation, after: node, attempt: attempt) }
-        let tasks = plan.tasks(of: operation, attempt: attempt)
+        var draw = SeededGenerator(seed: operation.salt &+ UInt64(attempt))
+        let tasks = plan.tasks(of: operation, attempt: attempt).map { task in
+            var task = task
+            if task.style == .dependent { task.dependOn(submissions.accepted, using: &draw) }
+            return task
+        }
         let serials = tasks.map { PlannedTask.serial(of: $0.spec) ?? "" }
         for (serial, task) in zip(serials, tasks) { submissions.send(serial, task, at: world.now) }
         counters.submissions += tasks.count
         let specs = tasks.map(\.spec)
+        let asked = world.now
         call("a submission", at: node) {
             await $0.submit(specs)
         } _: { [self] outcomes in
@@ -138,6 +144,12 @@ final class Clients: @unchecked Sendable {
                 return
             }
             take(outcomes, serials, operation, node, attempt)
+            for (task, outcome) in zip(tasks, outcomes) {
+                guard case .refused(.unknownParents(let positions)) = outcome else { continue }
+                for position in positions {
+                    report(.task(task.spec.dependencies.parents[position], .unknown, by: node, asked: asked))
+                }
+            }
         }
     }
 

@@ -21,6 +21,8 @@ package enum Property: String, CaseIterable, Sendable {
     case causelessDuplicate = "causeless-duplicate"
     case tooEarly = "too-early"
     case tooLate = "too-late"
+    case startedBlocked = "started-blocked"
+    case falseParent = "false-parent"
     case cancelIgnored = "cancel-ignored"
     case inversion
     case endlessPoison = "endless-poison"
@@ -65,6 +67,8 @@ package enum Property: String, CaseIterable, Sendable {
         case .causelessDuplicate: "a task runs again, and nothing has happened to the node that had it"
         case .tooEarly: "a task starts before its time"
         case .tooLate: "a task starts after its time"
+        case .startedBlocked: "a task starts before those have ended that it waits for"
+        case .falseParent: "a task was told another end of one that it waited for"
         case .cancelIgnored: "a task is given out again though it was to be cancelled"
         case .inversion: "a task starts before a better one that was ready at the same node"
         case .endlessPoison: "a task takes more nodes down than it may"
