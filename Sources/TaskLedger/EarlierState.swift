@@ -20,7 +20,7 @@ public struct EarlierState: Hashable, Sendable {
     public var failure: TaskFailure?
     public var isCancelRequested = false
     /// Runs that began by waiting for other tasks.
-    fileprivate var blockedRuns: Set<UInt32> = []
+    var blockedRuns: Set<UInt32> = []
 
     public enum Lookup: Hashable, Sendable {
         case found(EarlierState)
