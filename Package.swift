@@ -2,7 +2,7 @@
 import PackageDescription
 
 // The layout is the map: see README.md, "How it is built". Arrows point downward only:
-// Primitives <- {Membership, Views, TaskLedger, WorkStealing} <- {Wire, EventLoop, Registry, Peers}
+// Primitives <- {Membership, Views, TaskLedger, WorkStealing, Schedules} <- {Wire, EventLoop, Registry, Peers}
 //            <- Node <- {HTTPAPI, TaskHandlers} <- Command. The pure targets never import each other.
 
 // `scripts/simulate` builds with bugs planted behind a switch, to see its checkers find them. No other build has any of it.
@@ -56,6 +56,7 @@ let package = Package(
         room("Views", ["Primitives"]),
         room("TaskLedger", ["Primitives", collections, heap]),
         room("WorkStealing", ["Primitives", collections]),
+        room("Schedules", ["Primitives"]),
 
         room("Wire", ["Primitives", "Membership", "Views", "TaskLedger", "WorkStealing"]),
         room("EventLoop", ["Primitives", "CLibuv"]),
@@ -156,6 +157,7 @@ let package = Package(
         tests("ViewsTests", ["Primitives", "Views"]),
         tests("TaskLedgerTests", ["Primitives", "TaskLedger", collections]),
         tests("WorkStealingTests", ["Primitives", "WorkStealing"]),
+        tests("SchedulesTests", ["Primitives", "Schedules"]),
         tests("WireTests", ["Primitives", "Membership", "Views", "TaskLedger", "Wire"]),
         tests("EventLoopTests", ["Primitives", "EventLoop"]),
         tests("JournalTests", ["Primitives", "EventLoop", "Journal"]),

@@ -32,6 +32,9 @@ public struct ClusterDocument: Hashable, Sendable, Decodable {
     public var losses: [LossDocument]
     /// Of the nodes that answer.
     public var deadLetters: LettersDocument
+    public var outcomes: OutcomesDocument
+    /// About how many bytes of open tasks the nodes hold, and of outcomes that the registry lacks.
+    public var queuedBytes: UInt64
     /// What a user should know or do.
     public var warnings: [String]
 
@@ -50,6 +53,8 @@ public struct ClusterDocument: Hashable, Sendable, Decodable {
         takeovers = report.takeovers.map(TakeoverDocument.init)
         losses = report.losses.map(LossDocument.init)
         deadLetters = LettersDocument(report.letters)
+        outcomes = OutcomesDocument(report.outcomes)
+        queuedBytes = report.queuedBytes
         recovered = sum(report.takeovers.map(\.recovered))
         let lostTasks = report.losses.compactMap(\.tasks)
         lost = lostTasks.count == report.losses.count ? sum(lostTasks) : nil
@@ -70,6 +75,8 @@ extension ClusterDocument: JSONWritable {
         case status, name, id, view, members, ledgers, takeovers, recovered, lost, losses, warnings
         case answeredBy = "answered_by"
         case deadLetters = "dead_letters"
+        case outcomes
+        case queuedBytes = "queued_bytes"
     }
 
     public func write(to json: inout JSONWriter) {
@@ -86,6 +93,8 @@ extension ClusterDocument: JSONWritable {
             object.put(.lost, lost)
             object.put(.losses, losses)
             object.put(.deadLetters, deadLetters)
+            object.put(.outcomes, outcomes)
+            object.put(.queuedBytes, queuedBytes)
             object.put(.warnings, warnings)
         }
     }

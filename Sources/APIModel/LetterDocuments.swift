@@ -58,3 +58,29 @@ public struct LettersDocument: Hashable, Sendable, Decodable, JSONWritable {
         }
     }
 }
+
+/// What has ended and is kept in the ledgers of the nodes, but for dead letters.
+public struct OutcomesDocument: Hashable, Sendable, Decodable, JSONWritable {
+    public var count: UInt64
+    /// About how many bytes they take.
+    public var bytes: UInt64
+    /// Given up before their `result_ttl` since there were too many, though no registry has them, since their nodes'
+    /// processes began.
+    public var cut: UInt64
+
+    enum CodingKeys: String, CodingKey { case count, bytes, cut }
+
+    init(_ outcomes: ClusterReport.Outcomes) {
+        count = outcomes.count
+        bytes = outcomes.bytes
+        cut = outcomes.cut
+    }
+
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.count, count)
+            object.put(.bytes, bytes)
+            object.put(.cut, cut)
+        }
+    }
+}

@@ -213,6 +213,13 @@ enum Schemas {
             object(["ledger": count, "term": count, "from": string, "to": string, "at": time, "recovered": count])),
         "recovered": count, "lost": nullable(count),
         "dead_letters": letters,
+        "outcomes": described(
+            object([
+                "count": count, "bytes": count,
+                "cut": described(
+                    count, "Given up before their result_ttl for the bounds, since the nodes' processes began."),
+            ]), "Ended tasks that the ledgers keep, but for dead letters."),
+        "queued_bytes": described(count, "About what open tasks take, and outcomes that the registry lacks."),
         "losses": array(object(["ledger": count, "primary": string, "view": count, "tasks": nullable(count)])),
         "warnings": array(string),
     ])

@@ -62,7 +62,7 @@ extension LocalQueue {
         accept(specs, ids: ids) { result in
             switch result {
             case .success(let tasks): reply(.accepted(tasks.map(\.id), holders: tasks.first?.holders ?? []))
-            case .failure(.full): reply(.full)
+            case .failure(.full): self.replyFull(specs, reply)
             case .failure(.diskFull): reply(.diskFull(folder: self.node.configuration.dataDirectory))
             case .failure(.notAnOwner): reply(.unavailable)
             // They may yet be adopted: without an answer the asker knows that nobody knows.
@@ -70,6 +70,22 @@ extension LocalQueue {
             }
         }
     }
+
+    private nonisolated func replyFull(_ specs: [TaskSpec], _ reply: (ForwardReply) -> Void) {
+        reply(
+            onLoop { queue in
+                .full(
+                    fitting: UInt32(clamping: queue.fitting(specs)),
+                    retryAfter: UInt32(clamping: queue.owner.retryAfter(specs)))
+            })
+    }
+
+    /// How many of these tasks, from the first on, there is room for; none while too much is on its way to disks.
+    func fitting(_ specs: [TaskSpec]) -> Int {
+        node.colleagues.ledgers.onLoop { $0.isCongested } ? 0 : owner.fitting(specs)
+    }
+
+    func retryAfter(_ specs: [TaskSpec]) -> Int { owner.retryAfter(specs) }
 
     /// Ids for tasks that another node's ledger is to accept.
     func idsFor(_ ledger: LedgerID, count: Int) -> [TaskID] {
@@ -152,7 +168,10 @@ extension LocalQueue {
             ledgers: served,
             queues: owner.depth().prefix(Limits.reportedQueues).map { depth in
                 PeerStatus.Queue(name: depth.queue, counts: depth.counts.map { UInt64(max(0, $0)) })
-            }, takeovers: takeovers, disk: disk, standing: standing, letters: letters)
+            }, takeovers: takeovers, disk: disk, standing: standing, letters: letters,
+            retention: PeerStatus.Retention(
+                outcomes: UInt64(owner.outcomes.count), outcomeBytes: UInt64(owner.outcomes.cost),
+                cut: owner.outcomes.cut, queuedBytes: UInt64(owner.heldBytes)))
     }
 
     private var disk: PeerStatus.Disk {

@@ -68,6 +68,7 @@ actor LocalQueue {
             me: node.identity,
             settings: TaskOwner.Settings(
                 slots: node.configuration.slots, maxQueued: node.configuration.maxQueued,
+                maxQueuedBytes: node.configuration.maxQueuedBytes,
                 hasRegistry: node.registry.storesResults),
             seed: seed)
         owner.isPaused = true
@@ -194,6 +195,7 @@ actor LocalQueue {
         }
         giveUpRequests()
         owner.boundLetters(wallClock: node.timestamp)
+        owner.measureDrain(at: node.now)
         if node.now - lastSweep >= Limits.outcomeSweep {
             lastSweep = node.now
             owner.dropExpiredOutcomes(wallClock: node.timestamp)

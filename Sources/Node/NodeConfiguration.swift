@@ -22,6 +22,7 @@ public struct NodeConfiguration: Sendable {
     public var seedNodes: Int
     public var slots: Int
     public var maxQueued: Int
+    public var maxQueuedBytes: Int
     /// How many nodes hold each task; of the node that founds the cluster.
     public var copies: UInt8
     /// When an entry of the journal counts as durable.
@@ -41,7 +42,7 @@ public struct NodeConfiguration: Sendable {
     public init(
         name: NodeName, cluster: String, http: Address, peer: Address, gossip: Address, advertise: String,
         dataDirectory: String, workDirectory: String, seeds: [Address], seedNodes: Int? = nil, slots: Int,
-        maxQueued: Int, copies: UInt8 = 2,
+        maxQueued: Int, maxQueuedBytes: Int = 1 << 30, copies: UInt8 = 2,
         sync: SyncPolicy = .always, onSplit: SplitPolicy = .survive
     ) {
         self.name = name
@@ -56,6 +57,7 @@ public struct NodeConfiguration: Sendable {
         self.seedNodes = seedNodes ?? seeds.count
         self.slots = slots
         self.maxQueued = maxQueued
+        self.maxQueuedBytes = maxQueuedBytes
         self.copies = copies
         self.sync = sync
         self.onSplit = onSplit

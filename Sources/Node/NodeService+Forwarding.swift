@@ -7,48 +7,80 @@ import Wire
 
 /// What this node cannot take goes to one that can.
 extension NodeService {
-    /// One hop: the least loaded member that takes work. If it does not answer in time the tasks may have been accepted
-    /// there, so nobody else is tried. A node whose disk is full says so at once, and is not asked again for a moment:
-    /// it costs no try.
+    /// One hop: the least loaded member that takes work; what it has no room for, the next one. If one does not answer in
+    /// time the tasks may have been accepted there, so nobody else is tried for them. A node whose disk is full says so at
+    /// once, and is not asked again for a moment: it costs no try.
     func forward(_ specs: [TaskSpec], after refusal: SubmissionRefusal) async -> [SubmissionOutcome] {
         var refusal = refusal
+        var outcomes: [SubmissionOutcome] = []
         var tries = 0
         for target in await forwardTargets() where tries < Limits.forwardTries {
             if let folder = knownFullDisk(of: target.id.name) {
                 refusal = refusal.weighed(against: .diskFull([FullDisk(node: target.id.name, folder: folder)]))
                 continue
             }
-            let ids = await actors.queue.idsFor(target.ledger, count: specs.count)
-            let frame = Frame(.forward, at: node.now) { writer in
-                writer.array(ids) { $0.taskID($1) }
-                writer.array(specs) { $0.taskSpec($1) }
-            }
-            switch await ask(frame, of: target.id, within: .seconds(5)) {
-            case .success(let answer):
-                switch try? answer.read(at: node.now, { reader throws(WireError) in try reader.forwardReply() }) {
-                case .accepted(let accepted, let holders) where accepted.count == specs.count:
-                    return zip(accepted, specs).map { .accepted(accept($0, $1, at: target, holders)) }
-                case .full:
-                    tries += 1
-                    refusal = refusal.weighed(against: .full(retryAfter: Limits.retryAfter))
+            var portion = Array(specs.dropFirst(outcomes.count))
+            var isFirst = true
+            asking: while !portion.isEmpty {
+                switch await forward(portion, to: target) {
+                case .settled(let settled):
+                    outcomes += settled
+                    break asking
+                case .full(let fitting, let retryAfter):
+                    refusal = refusal.weighed(against: .full(retryAfter: retryAfter))
+                    if isFirst { tries += 1 }
+                    guard isFirst, fitting > 0, fitting < portion.count else { break asking }
+                    // Once: its room may be gone by then.
+                    isFirst = false
+                    portion = Array(portion.prefix(fitting))
                 case .diskFull(let folder):
                     fullDisks.withLock { $0[target.id.name] = (folder, node.now) }
                     refusal = refusal.weighed(against: .diskFull([FullDisk(node: target.id.name, folder: folder)]))
-                case .unavailable: tries += 1
-                case .accepted, nil: return ids.map { .refused(.unconfirmed($0)) }
-                }
-            case .failure(let error):
-                #if PLANTED_BUGS
-                if PlantedBug.isActive(.forwardedTwice) {
+                    break asking
+                case .unavailable:
                     tries += 1
-                    continue
+                    break asking
                 }
-                #endif
-                if error.mayHaveArrived { return ids.map { .refused(.unconfirmed($0)) } }
-                tries += 1
             }
+            if outcomes.count == specs.count { return outcomes }
         }
-        return specs.map { _ in .refused(refusal) }
+        return outcomes + specs.dropFirst(outcomes.count).map { _ in .refused(refusal) }
+    }
+
+    private enum Forwarded {
+        /// Accepted, or nobody knows.
+        case settled([SubmissionOutcome])
+        case full(fitting: Int, retryAfter: Int)
+        case diskFull(folder: String)
+        case unavailable
+    }
+
+    private func forward(_ specs: [TaskSpec], to target: Target) async -> Forwarded {
+        let ids = await actors.queue.idsFor(target.ledger, count: specs.count)
+        let unconfirmed = Forwarded.settled(ids.map { .refused(.unconfirmed($0)) })
+        let frame = Frame(.forward, at: node.now) { writer in
+            writer.array(ids) { $0.taskID($1) }
+            writer.array(specs) { $0.taskSpec($1) }
+        }
+        switch await ask(frame, of: target.id, within: .seconds(5)) {
+        case .success(let answer):
+            switch try? answer.read(at: node.now, { reader throws(WireError) in try reader.forwardReply() }) {
+            case .accepted(let accepted, let holders) where accepted.count == specs.count:
+                return .settled(zip(accepted, specs).map { .accepted(accept($0, $1, at: target, holders)) })
+            case .full(let fitting, let retryAfter):
+                let bound = 1...UInt32(Limits.retryAfterSeconds)
+                return .full(
+                    fitting: Int(fitting), retryAfter: Int(min(max(retryAfter, bound.lowerBound), bound.upperBound)))
+            case .diskFull(let folder): return .diskFull(folder: folder)
+            case .unavailable: return .unavailable
+            case .accepted, nil: return unconfirmed
+            }
+        case .failure(let error):
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.forwardedTwice) { return .unavailable }
+            #endif
+            return error.mayHaveArrived ? unconfirmed : .unavailable
+        }
     }
 
     private func knownFullDisk(of name: NodeName) -> String? {
@@ -89,8 +121,6 @@ extension NodeService {
 }
 
 extension Limits {
-    /// Seconds after which a client may try again when every node is full.
-    static let retryAfter = 1
     /// Nodes that a submission is sent to before it is refused.
     static let forwardTries = 3
     /// How long a node that had no room on its disk is not asked again.

@@ -102,7 +102,9 @@ extension NodeService {
             takeovers: takeovers.map {
                 ClusterReport.Takeover(
                     ledger: $0.ledger, term: $0.term, from: $0.from, to: $0.to, at: $0.at, recovered: $0.recovered)
-            }, losses: losses, letters: letters(all), warnings: warnings(all, ledgers, members))
+            }, losses: losses, letters: letters(all), outcomes: outcomes(all),
+            queuedBytes: all.answers.values.reduce(0) { $0 &+ $1.retention.queuedBytes },
+            warnings: warnings(all, ledgers, members))
     }
 
     private func letters(_ all: Everybody) -> ClusterReport.Letters {
@@ -111,6 +113,14 @@ extension NodeService {
             total.bytes &+= letters.bytes
             total.dropped &+= letters.dropped
             total.oldest = [total.oldest, letters.oldest].compactMap(\.self).min()
+        }
+    }
+
+    private func outcomes(_ all: Everybody) -> ClusterReport.Outcomes {
+        all.answers.values.map(\.retention).reduce(into: ClusterReport.Outcomes()) { total, retention in
+            total.count &+= retention.outcomes
+            total.bytes &+= retention.outcomeBytes
+            total.cut &+= retention.cut
         }
     }
 

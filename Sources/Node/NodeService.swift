@@ -38,7 +38,7 @@ final class NodeService: ClusterService {
         switch await actors.queue.submit(specs) {
         case .success(let tasks): return tasks.map(SubmissionOutcome.accepted)
         case .failure(.unconfirmed(let ids)): return ids.map { .refused(.unconfirmed($0)) }
-        case .failure(.full): return await forward(specs, after: .full(retryAfter: Limits.retryAfter))
+        case .failure(.full): return await submitWhatFits(specs)
         case .failure(.diskFull):
             return await forward(
                 specs, after: .diskFull([FullDisk(node: node.name, folder: node.configuration.dataDirectory)]))
@@ -46,6 +46,17 @@ final class NodeService: ClusterService {
             return await forward(
                 specs, after: .unavailable(await unreadiness() ?? "the cluster is changing: try again"))
         }
+    }
+
+    /// The first of them here, as many as there is room for, and the others elsewhere.
+    private func submitWhatFits(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
+        let count = await actors.queue.fitting(specs)
+        guard count > 0, count < specs.count else {
+            return await forward(specs, after: .full(retryAfter: await actors.queue.retryAfter(specs)))
+        }
+        let first = await submit(Array(specs.prefix(count)))
+        let rest = Array(specs.dropFirst(count))
+        return first + (await forward(rest, after: .full(retryAfter: await actors.queue.retryAfter(rest))))
     }
 
     /// Task types that no node has a handler for, with the nearest known name; nil if there are none.

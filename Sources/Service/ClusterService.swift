@@ -117,6 +117,8 @@ extension SubmissionRefusal {
         switch (self, other) {
         case (.diskFull(let disks), .diskFull(let more)):
             .diskFull((disks + more).sorted { $0.node < $1.node })
+        // As soon as any of them has room.
+        case (.full(let mine), .full(let other)): .full(retryAfter: min(mine, other))
         case (.full, .diskFull), (.unknownTaskType, _), (.unknownParents, _), (.unconfirmed, _): self
         case (.diskFull, _), (.full, _), (.unavailable, _): other
         }

@@ -94,6 +94,21 @@ public struct ClusterReport: Sendable, Hashable {
         }
     }
 
+    /// What has ended and is kept in ledgers, but for dead letters.
+    public struct Outcomes: Sendable, Hashable {
+        public var count: UInt64
+        public var bytes: UInt64
+        /// Given up before their result_ttl for the bounds, though no registry has them, since the processes of their nodes
+        /// began.
+        public var cut: UInt64
+
+        public init(count: UInt64 = 0, bytes: UInt64 = 0, cut: UInt64 = 0) {
+            self.count = count
+            self.bytes = bytes
+            self.cut = cut
+        }
+    }
+
     /// Tasks that have failed for good.
     public struct Letters: Sendable, Hashable {
         public var count: UInt64
@@ -261,13 +276,17 @@ public struct ClusterReport: Sendable, Hashable {
     public var losses: [Loss]
     /// Of the nodes that answer.
     public var letters: Letters
+    public var outcomes: Outcomes
+    /// About how many bytes of open tasks the nodes hold, and of outcomes that the registry lacks.
+    public var queuedBytes: UInt64
     /// What a user should know or do; empty if all is well.
     public var warnings: [String]
 
     public init(
         name: String, id: ClusterID?, answeredBy: NodeName, viewNumber: UInt64, viewDigest: UInt64, viewsAgree: Bool,
         voters: [NodeName], copies: Int, members: [MemberReport], ledgers: [LedgerReport], takeovers: [Takeover],
-        losses: [Loss], letters: Letters = Letters(), warnings: [String]
+        losses: [Loss], letters: Letters = Letters(), outcomes: Outcomes = Outcomes(), queuedBytes: UInt64 = 0,
+        warnings: [String]
     ) {
         self.name = name
         self.id = id
@@ -282,6 +301,8 @@ public struct ClusterReport: Sendable, Hashable {
         self.takeovers = takeovers
         self.losses = losses
         self.letters = letters
+        self.outcomes = outcomes
+        self.queuedBytes = queuedBytes
         self.warnings = warnings
     }
 }

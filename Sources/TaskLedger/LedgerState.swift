@@ -8,8 +8,13 @@ public struct LedgerState: Sendable {
     public private(set) var tasks: [TaskID: TaskRecord] = [:]
     /// Tasks without an outcome.
     public private(set) var openCount = 0
-    /// About how many bytes the tasks take.
+    /// About how many bytes those take.
+    public private(set) var openCost = 0
+    /// About how many bytes all tasks take.
     public private(set) var cost = 0
+    /// Tasks that have ended, but for dead letters, and about how many of the bytes are theirs.
+    public private(set) var outcomeCount = 0
+    public private(set) var outcomeCost = 0
     /// Tasks that have failed for good, and about how many of the bytes are theirs.
     public private(set) var letterCount = 0
     public private(set) var letterCost = 0
@@ -66,12 +71,17 @@ public struct LedgerState: Sendable {
     }
 
     private mutating func count(_ record: TaskRecord, _ sign: Int) {
-        if !record.status.isFinal { openCount += sign }
         let cost = record.cost
         self.cost += sign * cost
-        if record.status == .failed {
+        if !record.status.isFinal {
+            openCount += sign
+            openCost += sign * cost
+        } else if record.status == .failed {
             letterCount += sign
             letterCost += sign * cost
+        } else {
+            outcomeCount += sign
+            outcomeCost += sign * cost
         }
         let status = Int(record.status.rawValue)
         if record.status == .processing {

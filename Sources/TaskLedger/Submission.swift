@@ -2,7 +2,7 @@ public import Primitives
 
 /// Why nothing was accepted.
 public enum OwnerRefusal: Error, Hashable, Sendable {
-    /// As many tasks as the node may hold, or too much that its backups have not acknowledged.
+    /// More tasks, or more bytes of them, than the node may hold, or too much that its backups have not acknowledged.
     case full
     /// There is no room on the disk of this node.
     case diskFull
@@ -13,12 +13,6 @@ public enum OwnerRefusal: Error, Hashable, Sendable {
 }
 
 extension TaskOwner {
-    /// Room for new tasks: open ones and outcomes that wait for the registry count.
-    public var room: Int {
-        let held = ledgers.reduce(0) { $0 + $1.primary.state.openCount + $1.unarchived }
-        return max(0, settings.maxQueued - held)
-    }
-
     /// Accepts tasks into this node's own ledger: all of them or none. `accepted(request)` follows once they are committed.
     ///
     /// Acceptance is idempotent by id: what was accepted before is answered like the first time.
@@ -30,7 +24,7 @@ extension TaskOwner {
         _ specs: [TaskSpec], ids given: [TaskID]? = nil, request: UInt64, at now: Instant, microseconds: UInt64
     ) throws(OwnerRefusal) -> [TaskID] {
         guard let index = ledgers.firstIndex(where: \.isHome) else { throw .notAnOwner }
-        guard room >= specs.count, !ledgers[index].primary.isCongested else { throw .full }
+        guard fitting(specs) == specs.count, !ledgers[index].primary.isCongested else { throw .full }
         var accepted: [TaskID] = []
         accepted.reserveCapacity(specs.count)
         for (position, spec) in specs.enumerated() {

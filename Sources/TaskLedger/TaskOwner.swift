@@ -92,7 +92,7 @@ public struct DurabilityMark: Hashable, Sendable {
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
 /// Files: Submission, Releasing, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover, Resting, Upkeep,
-/// Queries, Explaining are extensions, one per concern.
+/// Room, Queries, Explaining are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {
@@ -136,12 +136,15 @@ public struct TaskOwner: Sendable {
         public var slots: Int
         /// Open tasks, and outcomes that wait for the registry, beyond which submissions are refused.
         public var maxQueued: Int
+        /// About how many bytes they may take.
+        public var maxQueuedBytes: Int
         /// Outcomes are written to a registry: the ledger may forget them early.
         public var hasRegistry: Bool
 
-        public init(slots: Int, maxQueued: Int = 1_000_000, hasRegistry: Bool = true) {
+        public init(slots: Int, maxQueued: Int = 1_000_000, maxQueuedBytes: Int = 1 << 30, hasRegistry: Bool = true) {
             self.slots = slots
             self.maxQueued = maxQueued
+            self.maxQueuedBytes = maxQueuedBytes
             self.hasRegistry = hasRegistry
         }
     }
@@ -152,6 +155,10 @@ public struct TaskOwner: Sendable {
         public var duplicatesDiscarded: UInt64 = 0
         public var granted: UInt64 = 0
         public var lettersDropped: UInt64 = 0
+        /// Outcomes of any kind.
+        public var ended: UInt64 = 0
+        /// Outcomes given up for the bounds before their time, though nobody else keeps them.
+        public var outcomesCut: UInt64 = 0
     }
 
     /// A takeover that this node has made.
@@ -187,6 +194,7 @@ public struct TaskOwner: Sendable {
     var generator: SeededGenerator
     var ids: TaskIDGenerator
     public internal(set) var counters = Counters()
+    var drain = DrainRate()
     /// Tasks whose outcome nobody may see yet.
     var uncommittedEnds: Set<TaskID> = []
     /// Entries of ledgers that this node serves no more, which the journal does not hold yet.
@@ -238,6 +246,7 @@ public struct TaskOwner: Sendable {
             break
         case .completed, .failed, .cancelled, .expired:
             ledgers[index].unarchived += 1
+            counters.ended += 1
             if after == .completed { counters.completed += 1 }
             if after == .failed {
                 counters.failed += 1

@@ -39,6 +39,20 @@ extension TaskOwner {
         }
     }
 
+    /// How much of what has ended is kept here, but for dead letters, and how much had to go before its time.
+    public struct OutcomeSummary: Sendable, Hashable {
+        public var count: Int
+        public var cost: Int
+        /// Given up for the bounds though nobody else keeps them, since this process began.
+        public var cut: UInt64
+    }
+
+    public var outcomes: OutcomeSummary {
+        OutcomeSummary(
+            count: ledgers.reduce(0) { $0 + $1.primary.state.outcomeCount },
+            cost: ledgers.reduce(0) { $0 + $1.primary.state.outcomeCost }, cut: counters.outcomesCut)
+    }
+
     /// The registry holds the outcome. The newest of these stay in the ledger for quick answers; older ones are forgotten
     /// here, and a ledger whose founder is gone forgets all, but for dead letters.
     ///
@@ -57,8 +71,14 @@ extension TaskOwner {
     private mutating func forget(in index: Int) {
         let limit =
             !settings.hasRegistry ? Limits.keptOutcomes : ledgers[index].isHome ? Limits.archivedOutcomes : 0
-        while ledgers[index].archived.count > limit, let oldest = ledgers[index].archived.popFirst() {
-            record(.forgotten(oldest), in: index)
+        while ledgers[index].archived.count > limit || ledgers[index].primary.state.outcomeCost > Limits.outcomeBytes,
+            let oldest = ledgers[index].archived.popFirst()
+        {
+            // It may be gone for another reason, or be run again.
+            guard let record = ledgers[index].primary.state[oldest], record.status.isFinal, record.status != .failed
+            else { continue }
+            if !settings.hasRegistry { counters.outcomesCut += 1 }
+            self.record(.forgotten(oldest), in: index)
         }
     }
 
@@ -172,4 +192,6 @@ extension Limits {
     public static let archivedOutcomes = 10_000
     /// Outcomes that a ledger keeps if there is no registry; the oldest go first.
     public static let keptOutcomes = 100_000
+    /// About how many bytes they may take, in either case.
+    public static let outcomeBytes = 256 << 20
 }

@@ -93,6 +93,23 @@ public struct PeerStatus: Hashable, Sendable {
         }
     }
 
+    /// What has ended and is kept in its ledgers, but for dead letters; and what is held and bounded.
+    public struct Retention: Hashable, Sendable {
+        public var outcomes: UInt64
+        public var outcomeBytes: UInt64
+        /// Given up for the bounds before their time, since the process began.
+        public var cut: UInt64
+        /// Of open tasks, and outcomes that the registry lacks.
+        public var queuedBytes: UInt64
+
+        public init(outcomes: UInt64 = 0, outcomeBytes: UInt64 = 0, cut: UInt64 = 0, queuedBytes: UInt64 = 0) {
+            self.outcomes = outcomes
+            self.outcomeBytes = outcomeBytes
+            self.cut = cut
+            self.queuedBytes = queuedBytes
+        }
+    }
+
     /// Its dead letters.
     public struct Letters: Hashable, Sendable {
         public var count: UInt64
@@ -130,13 +147,14 @@ public struct PeerStatus: Hashable, Sendable {
     public var disk: Disk
     public var standing: Standing
     public var letters: Letters
+    public var retention: Retention
 
     public init(
         node: NodeID, viewNumber: UInt64, viewDigest: UInt64, load: LoadDigest, slotCount: UInt32, busy: [Slot],
         taskTypes: [String], completed: UInt64, failed: UInt64, duplicatesDiscarded: UInt64, stolen: UInt64,
         unwrittenResults: UInt64, isRegistryConnected: Bool?, ledgers: [Ledger], queues: [Queue],
         takeovers: [Takeover], disk: Disk, standing: Standing,
-        letters: Letters = Letters()
+        letters: Letters = Letters(), retention: Retention = Retention()
     ) {
         self.node = node
         self.viewNumber = viewNumber
@@ -157,6 +175,7 @@ public struct PeerStatus: Hashable, Sendable {
         self.disk = disk
         self.standing = standing
         self.letters = letters
+        self.retention = retention
     }
 }
 

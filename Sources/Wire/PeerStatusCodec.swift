@@ -48,6 +48,10 @@ extension ByteWriter {
         optional(value.standing.unreadiness) { $0.text($1, upTo: Limits.reasonBytes) }
         for counter in [value.letters.count, value.letters.bytes, value.letters.dropped] { varint(counter) }
         optional(value.letters.oldest) { $0.timestamp($1) }
+        let retention = value.retention
+        for counter in [retention.outcomes, retention.outcomeBytes, retention.cut, retention.queuedBytes] {
+            varint(counter)
+        }
     }
 }
 
@@ -68,7 +72,9 @@ extension ByteReader {
             },
             takeovers: try array(upTo: Limits.takeovers, "takeovers") { reader throws(WireError) in
                 try reader.takeover()
-            }, disk: try disk(), standing: try standing(), letters: try letters())
+            }, disk: try disk(), standing: try standing(), letters: try letters(),
+            retention: PeerStatus.Retention(
+                outcomes: try varint(), outcomeBytes: try varint(), cut: try varint(), queuedBytes: try varint()))
     }
 
     private mutating func disk() throws(WireError) -> PeerStatus.Disk {

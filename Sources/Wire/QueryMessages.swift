@@ -52,7 +52,8 @@ public struct CancelReply: Hashable, Sendable {
 /// What became of tasks that another node was asked to accept: all or none.
 public enum ForwardReply: Hashable, Sendable {
     case accepted([TaskID], holders: [NodeName])
-    case full
+    /// There is room for so many of them, from the first on; seconds after which there may be more.
+    case full(fitting: UInt32, retryAfter: UInt32)
     case unavailable
     /// No room on its disk: in its data folder.
     case diskFull(folder: String)
@@ -107,7 +108,10 @@ extension ByteWriter {
             uint8(1)
             array(ids) { $0.taskID($1) }
             array(holders) { $0.nodeName($1) }
-        case .full: uint8(2)
+        case .full(let fitting, let retryAfter):
+            uint8(2)
+            varint(UInt64(fitting))
+            varint(UInt64(retryAfter))
         case .unavailable: uint8(3)
         case .diskFull(let folder):
             uint8(4)
@@ -191,7 +195,7 @@ extension ByteReader {
                 try array(upTo: Limits.batchTasks, "ids") { reader throws(WireError) in try reader.taskID() },
                 holders: try array(upTo: Limits.members, "holders") { reader throws(WireError) in try reader.nodeName()
                 })
-        case 2: .full
+        case 2: .full(fitting: try varint32("fitting tasks"), retryAfter: try varint32("seconds"))
         case 3: .unavailable
         case 4: .diskFull(folder: try string(upTo: Limits.folderBytes, "folder"))
         default: throw .invalid("forward reply")

@@ -35,7 +35,9 @@ struct StatusReportTests {
              "members": [\#(members.joined(separator: ","))], "ledgers": [], "takeovers": [], "recovered": 24,
              "lost": \#(lost), "losses": [\#(losses)],
              "dead_letters": {"count": \#(letters), "bytes": 2048, "oldest": "1970-01-12T11:46:40.000Z",
-                              "dropped": \#(letters / 2)}, "warnings": [\#(warnings)]}
+                              "dropped": \#(letters / 2)},
+             "outcomes": {"count": 5, "bytes": 9000, "cut": \#(letters / 4)}, "queued_bytes": 7,
+             "warnings": [\#(warnings)]}
             """#
         return try JSONDecoder().decode(ClusterDocument.self, from: Data(text.utf8))
     }
@@ -123,6 +125,7 @@ struct StatusReportTests {
         #expect(!none.contains { $0.hasPrefix("dead letters") })
         let some = lines(StatusReport(cluster: try document(letters: 12), local: nil, now: Self.now))
         #expect(some.contains("dead letters: 12, 2.0 kB, the oldest 2 h old, 6 dropped: `apus dlq list`"))
+        #expect(some.contains("3 results were given up before their time: there were too many to be kept"))
     }
 
     @Test func lossesAreToldByTheirOwner() throws {

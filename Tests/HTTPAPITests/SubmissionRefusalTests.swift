@@ -14,7 +14,7 @@ import Testing
         ),
         (.diskFull([here]), .full(retryAfter: 1), .full(retryAfter: 1)),
         (.full(retryAfter: 1), .diskFull([there]), .full(retryAfter: 1)),
-        (.full(retryAfter: 1), .full(retryAfter: 2), .full(retryAfter: 2)),
+        (.full(retryAfter: 1), .full(retryAfter: 2), .full(retryAfter: 1)),
         (.unavailable("it drains"), .diskFull([there]), .diskFull([there])),
         (.unavailable("it drains"), .full(retryAfter: 1), .full(retryAfter: 1)),
         (.unconfirmed(Samples.id), .full(retryAfter: 1), .unconfirmed(Samples.id)),

@@ -42,8 +42,61 @@ extension ProcessTests {
             try await LocalCluster.run(.init(nodes: 1, ofTheFirst: ["--max-queued", "2"])) { cluster in
                 let node = cluster.nodes[0]
                 for _ in 0..<2 { _ = try await node.submit("sleep", long) }
-                let refused = try await node.send(.POST, "/api/tasks", body: #"{"task_type": "echo"}"#)
+                let body = #"{"task_type": "echo"}"#
+                let refused = try await node.send(.POST, "/api/tasks", body: body)
                 #expect(refused.status == 503)
+                let headers = try await Curl.headers(of: node.url + "/api/tasks", posting: body)
+                let seconds = try #require(headers["retry-after"].flatMap { Int($0) })
+                #expect((1...60).contains(seconds))
+            }
+        }
+
+        /// Nine tasks for three nodes with room for two each: each is told what became of it, from either of two nodes.
+        @Test func aBatchIsTakenAsFarAsThereIsRoomAnywhere() async throws {
+            try await LocalCluster.run(.init(ofAll: ["--max-queued", "2"])) { cluster in
+                let task = #"{"task_type": "sleep", "payload": {"seconds": 2}}"#
+                let body = "[" + Array(repeating: task, count: 9).joined(separator: ",") + "]"
+                for node in cluster.nodes.prefix(2) {
+                    let answer = try await node.send(.POST, "/api/tasks/batch", body: body)
+                    #expect(answer.status == 207)
+                    let batch = try answer.document(as: BatchDocument.self)
+                    #expect(batch.accepted == 6, "\(batch)")
+                    var ids: [TaskID] = []
+                    for (place, result) in batch.results.enumerated() {
+                        switch result {
+                        case .accepted(let id):
+                            #expect(place < 6, "the first ones")
+                            ids.append(id)
+                        case .rejected(let problem): #expect(problem.status == 503 && problem.type == "/docs#full")
+                        }
+                    }
+                    let ended = try await cluster.outcomes(of: ids)
+                    #expect(ended.allSatisfy { $0.status == "completed" })
+                    #expect(Set(ended.map(\.node)).count == 3, "every node took its share")
+                    // Ended tasks make room as soon as the registry has their outcomes.
+                    try await cluster.await("there is room again") {
+                        try await cluster.nodes[2].cluster().members.allSatisfy {
+                            $0.load.open == 0 && $0.registry.unwrittenResults == 0
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test func bytesAreBoundedToo() async throws {
+            try await LocalCluster.run(.init(ofAll: ["--max-queued-bytes", "200000"])) { cluster in
+                let text = String(repeating: "a", count: 90_000)
+                let body = #"{"task_type": "sleep", "delay": 600, "metadata": {}, "payload": {"text": "\#(text)"}}"#
+                var owners: [String: Int] = [:]
+                for _ in 0..<6 {
+                    let answer = try await cluster.nodes[0].send(.POST, "/api/tasks", body: body)
+                    owners[try answer.document(as: AcceptedDocument.self).node, default: 0] += 1
+                }
+                #expect(owners == ["node-1": 2, "node-2": 2, "node-3": 2])
+                #expect(try await cluster.nodes[1].send(.POST, "/api/tasks", body: body).status == 503)
+                let small = try await cluster.nodes[1].submit("echo", "1")
+                #expect(try await cluster.outcomes(of: [small.id]).first?.status == "completed")
+                #expect(try await cluster.nodes[2].cluster().queuedBytes > 540_000)
             }
         }
     }

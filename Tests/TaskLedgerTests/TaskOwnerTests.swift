@@ -9,10 +9,14 @@ struct OwnerBench {
     var effects: [OwnerEffect] = []
     var now = Sample.instant(1000)
 
-    init(slots: Int = 2, maxQueued: Int = 1000, backups: [StoreHolder] = [], hasRegistry: Bool = true) {
+    init(
+        slots: Int = 2, maxQueued: Int = 1000, maxQueuedBytes: Int = 1 << 30, backups: [StoreHolder] = [],
+        hasRegistry: Bool = true
+    ) {
         owner = TaskOwner(
             me: Sample.me,
-            settings: TaskOwner.Settings(slots: slots, maxQueued: maxQueued, hasRegistry: hasRegistry), seed: 1)
+            settings: TaskOwner.Settings(
+                slots: slots, maxQueued: maxQueued, maxQueuedBytes: maxQueuedBytes, hasRegistry: hasRegistry), seed: 1)
         install(backups: backups)
     }
 

@@ -90,13 +90,13 @@ import Wire
         #expect(bytes { $0.cancelReply(CancelReply(decision: .finished, record: nil)) } == [3, 0])
         let accepted = ForwardReply.accepted([id], holders: [Self.name("a")])
         #expect(bytes { $0.forwardReply(accepted) } == [1, 1] + idBytes + [1, 1, 0x61])
-        #expect(bytes { $0.forwardReply(.full) } == [2])
+        #expect(bytes { $0.forwardReply(.full(fitting: 3, retryAfter: 200)) } == [2, 3, 0xC8, 1])
         #expect(bytes { $0.forwardReply(.unavailable) } == [3])
         let request = ListRequest(statuses: 6, queue: "q", taskType: nil, before: id, limit: 50)
         #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 0, 0, 1] + idBytes + [0, 0, 0, 50])
         let full = ForwardReply.diskFull(folder: "/a")
         #expect(bytes { $0.forwardReply(full) } == [4, 2, 0x2F, 0x61])
-        for reply in [accepted, .full, .unavailable, full] {
+        for reply in [accepted, .full(fitting: 0, retryAfter: 60), .unavailable, full] {
             let decoded = try decode(bytes { $0.forwardReply(reply) }) { reader throws(WireError) in
                 try reader.forwardReply()
             }
@@ -129,7 +129,8 @@ import Wire
                 journalBytes: 300, isFull: true, sync: "always", sinceSync: .milliseconds(14),
                 worstSync: .microseconds(15)),
             standing: PeerStatus.Standing(mayStart: false, reachesMajority: true, unreadiness: "it drains"),
-            letters: PeerStatus.Letters(count: 3, bytes: 300, oldest: Timestamp(milliseconds: 16), dropped: 1))
+            letters: PeerStatus.Letters(count: 3, bytes: 300, oldest: Timestamp(milliseconds: 16), dropped: 1),
+            retention: PeerStatus.Retention(outcomes: 4, outcomeBytes: 300, cut: 5, queuedBytes: 6))
     }
 
     /// What stands at the end of a status.
@@ -137,6 +138,7 @@ import Wire
         let golden: [UInt8] =
             [0xAC, 2, 1, 6] + Array("always".utf8) + [1, 0, 0, 0, 0, 0, 0xD5, 0x9F, 0x80, 0, 0, 0, 0, 0, 0, 0x3A, 0x98]
             + [0, 1, 1, 9] + Array("it drains".utf8) + [3, 0xAC, 2, 1, 1, 16]
+            + [4, 0xAC, 2, 5, 6]
         #expect(bytes { $0.peerStatus(status) }.suffix(golden.count) == golden[...])
     }
 

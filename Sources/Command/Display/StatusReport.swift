@@ -85,6 +85,10 @@ struct StatusReport {
             ]
         }
         if let letters = letters(cluster) { lines += wrapped(letters, width: width) }
+        if cluster.outcomes.cut > 0 {
+            let text = "\(cluster.outcomes.cut) results were given up before their time: there were too many to be kept"
+            lines += wrapped(text, width: width)
+        }
         for loss in losses(cluster) { lines += wrapped(loss, width: width).map { terminal.paint($0, .red) } }
         for warning in cluster.warnings {
             lines += wrapped("warning: " + warning, width: width).map { terminal.paint($0, .yellow) }

@@ -39,6 +39,7 @@ struct NodeRunner {
             gossip: settings.gossip, advertise: settings.advertise, dataDirectory: settings.data,
             workDirectory: settings.work, seeds: resolve(settings.seeds, logger: logger),
             seedNodes: settings.seeds.count, slots: settings.slots, maxQueued: settings.maxQueued,
-            copies: UInt8(settings.copies), sync: settings.sync, onSplit: settings.onSplit)
+            maxQueuedBytes: settings.maxQueuedBytes, copies: UInt8(settings.copies), sync: settings.sync,
+            onSplit: settings.onSplit)
     }
 }

@@ -15,6 +15,7 @@ enum NodeSetting: String, CaseIterable, Sendable {
     case sync
     case copies
     case maxQueued = "max-queued"
+    case maxQueuedBytes = "max-queued-bytes"
     case onSplit = "on-split"
     case logLevel = "log-level"
 

@@ -37,11 +37,14 @@ struct NodeSettings: Equatable, Sendable {
     var onSplit: NodeConfiguration.SplitPolicy
     /// Open tasks that the node's own ledger takes before it answers 503: 1...100,000,000. 1,000,000
     var maxQueued: Int
+    /// About how many bytes they may take: 65,536...2^40. 2^30
+    var maxQueuedBytes: Int
     /// `info`
     var logLevel: Logger.Level
 
     static let slotRange = 1...1024
     static let maxQueuedRange = 1...100_000_000
+    static let maxQueuedBytesRange = 65_536...(1 << 40)
     static let copiesRange = 1...Limits.copies
 }
 
@@ -67,6 +70,7 @@ extension NodeSettings {
         copies = reader.number(.copies, standard: 2, in: Self.copiesRange)
         onSplit = reader.word(.onSplit, standard: .survive)
         maxQueued = reader.number(.maxQueued, standard: 1_000_000, in: Self.maxQueuedRange)
+        maxQueuedBytes = reader.number(.maxQueuedBytes, standard: 1 << 30, in: Self.maxQueuedBytesRange)
         logLevel = reader.word(.logLevel, standard: .info)
 
         reader.refuseUnavailable()
@@ -103,6 +107,7 @@ extension NodeSettings {
             case .sync: (setting, sync.setting)
             case .copies: (setting, String(copies))
             case .maxQueued: (setting, String(maxQueued))
+            case .maxQueuedBytes: (setting, String(maxQueuedBytes))
             case .onSplit: (setting, onSplit.rawValue)
             case .logLevel: (setting, logLevel.rawValue)
             }

@@ -62,6 +62,9 @@ struct NodeVerb: AsyncParsableCommand {
     @Option(help: "Open tasks that this node takes before it answers 503. (default: 1000000)")
     var maxQueued: String?
 
+    @Option(help: "About how many bytes of open tasks this node takes before it answers 503. (default: 1073741824)")
+    var maxQueuedBytes: String?
+
     @Option(
         help: """
             When so many nodes are lost that no majority is left, and the process of each of them is proven to be gone: \
@@ -83,7 +86,8 @@ struct NodeVerb: AsyncParsableCommand {
         let said: [NodeSetting: String?] = [
             .name: name, .http: http, .peer: peer, .gossip: gossip, .advertise: advertise, .data: data, .work: work,
             .registry: registry, .seeds: seeds, .cluster: cluster, .slots: slots, .queues: queues, .sync: sync,
-            .copies: copies, .maxQueued: maxQueued, .onSplit: onSplit, .logLevel: logLevel,
+            .copies: copies, .maxQueued: maxQueued, .maxQueuedBytes: maxQueuedBytes, .onSplit: onSplit,
+            .logLevel: logLevel,
         ]
         return said.compactMapValues { $0 }
     }

@@ -28,6 +28,9 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Open tasks that a node takes before it answers 503. (default: 1000000)")
     var maxQueued: String?
 
+    @Option(help: "About how many bytes of open tasks a node takes before it answers 503. (default: 1073741824)")
+    var maxQueuedBytes: String?
+
     @Option(help: "survive or stop: see `node --help`. (default: survive)")
     var onSplit: String?
 
@@ -53,7 +56,8 @@ struct Up: AsyncParsableCommand {
     private var nodeSettings: [String: String] {
         get throws {
             let said: [NodeSetting: String?] = [
-                .slots: slots, .sync: sync, .copies: copies, .maxQueued: maxQueued, .onSplit: onSplit,
+                .slots: slots, .sync: sync, .copies: copies, .maxQueued: maxQueued,
+                .maxQueuedBytes: maxQueuedBytes, .onSplit: onSplit,
             ]
             let flags = said.compactMapValues { $0 }
             do throws(SettingsError) {
