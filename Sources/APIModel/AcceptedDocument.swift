@@ -9,6 +9,11 @@ public struct AcceptedDocument: Hashable, Sendable, Decodable {
         public var level: String
         /// The owner first.
         public var holders: [String]
+
+        init(level: String, holders: [String]) {
+            self.level = level
+            self.holders = holders
+        }
     }
 
     public var id: TaskID

@@ -51,6 +51,9 @@ extension API {
             return Problem(
                 .alreadyFinished, "task \(id) has completed: to have it run again, submit it again", id: id)
         case .noLetter: return Problem(.wrongState, "task \(id) is \(status): it is no dead letter", id: id)
+        case .inWorkflow:
+            return Problem(
+                .wrongState, "task \(id) is a workflow, or belongs to one that is not over: submit it again", id: id)
         case .wouldExpire:
             return Problem(
                 .invalidInput, "/run_at: task \(id) would expire before it may start",

@@ -13,7 +13,8 @@ enum Schemas {
         "Member": member, "Recovery": recovery, "Health": health, "Status": object(["status": string, "node": string]),
         "Problem": problem, "Change": change, "Events": events, "Why": why, "LetterFilter": letterFilter,
         "Sweep": sweep, "Purged": object(["id": uuid, "action": words(["purged"])]),
-        "OpenAPI": ["type": "object"],
+        "Workflow": workflow, "WorkflowTask": workflowTask, "AcceptedWorkflow": acceptedWorkflow,
+        "WorkflowState": workflowState, "WorkflowList": workflowList, "OpenAPI": ["type": "object"],
     ]
 
     // MARK: Parts
@@ -71,7 +72,7 @@ enum Schemas {
         ]
     }
 
-    private static let submission: JSONValue = [
+    static let submission: JSONValue = [
         "type": "object", "additionalProperties": false,
         "oneOf": [["required": ["task_type"]], ["required": ["name"]], ["required": ["type"]]],
         "properties": [

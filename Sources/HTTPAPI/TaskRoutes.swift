@@ -116,7 +116,7 @@ extension API {
     }
 
     /// A document as the registry kept it. What comes from there is not trusted to be JSON.
-    private func archived(_ document: [UInt8], _ id: TaskID, _ headers: HTTPFields) throws(Problem) -> Response {
+    func archived(_ document: [UInt8], _ id: TaskID, _ headers: HTTPFields) throws(Problem) -> Response {
         do {
             var parser = JSONPullParser(document, maximumDepth: 4 * Limits.jsonDepth)
             try parser.skipValue()

@@ -19,7 +19,7 @@ extension LocalQueue {
     }
 
     /// `done` with the accepted tasks once they are committed; with `notAnOwner` if this node ceased to be their owner.
-    private func accept(
+    func accept(
         _ specs: [TaskSpec], ids: [TaskID]?, _ done: @escaping @Sendable (Result<[AcceptedTask], OwnerRefusal>) -> Void
     ) {
         guard !isDraining, !owner.isPaused else { return done(.failure(.notAnOwner)) }
@@ -126,7 +126,7 @@ extension LocalQueue {
     func list(_ request: ListRequest) -> [TaskRecord] {
         let records = owner.tasks(before: request.before, limit: min(Int(request.limit), Limits.pageTasks + 1)) {
             // An end that is not committed is told to nobody: the task is in the list again a moment later.
-            owner.isTellable($0) && request.fits($0, at: node.timestamp)
+            owner.isTellable($0) && $0.spec.isWorkflow == request.isOfWorkflows && request.fits($0, at: node.timestamp)
         }
         return records.map(\.summary)
     }

@@ -100,6 +100,7 @@ actor LocalQueue {
         // The leave may have ended since somebody was last told.
         lookAtStanding()
         askParents()
+        advanceWorkflows()
         owner.slotsFree(node.colleagues.workers.onLoop { $0.freeSlots })
         owner.startReady(at: node.now, timestamp: node.timestamp, into: &effects)
         serveThieves()
@@ -118,7 +119,7 @@ actor LocalQueue {
         }
         setAlarm()
         // What has ended may have been waited for here.
-        if owner.hasQuestions(at: node.now) { turn() }
+        if owner.hasQuestions(at: node.now) || owner.hasStirredWorkflows { turn() }
         node.colleagues.workers.onLoop { $0.turn() }
         if isUpkeepSlow, !isAtRest { setUpkeep() }
     }

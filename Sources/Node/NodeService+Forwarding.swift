@@ -11,6 +11,15 @@ extension NodeService {
     /// time the tasks may have been accepted there, so nobody else is tried for them. A node whose disk is full says so at
     /// once, and is not asked again for a moment: it costs no try.
     func forward(_ specs: [TaskSpec], after refusal: SubmissionRefusal) async -> [SubmissionOutcome] {
+        await forward(specs.count, isWhole: false, after: refusal) { range, _ in Array(specs[range]) }
+    }
+
+    /// - Parameters:
+    ///   - isWhole: one node takes all or nothing.
+    ///   - make: some of the tasks, under the ids that they are to have there.
+    func forward(
+        _ count: Int, isWhole: Bool, after refusal: SubmissionRefusal, _ make: (Range<Int>, [TaskID]) -> [TaskSpec]
+    ) async -> [SubmissionOutcome] {
         var refusal = refusal
         var outcomes: [SubmissionOutcome] = []
         var tries = 0
@@ -19,20 +28,20 @@ extension NodeService {
                 refusal = refusal.weighed(against: .diskFull([FullDisk(node: target.id.name, folder: folder)]))
                 continue
             }
-            var portion = Array(specs.dropFirst(outcomes.count))
+            var portion = outcomes.count..<count
             var isFirst = true
             asking: while !portion.isEmpty {
-                switch await forward(portion, to: target) {
+                switch await forward(portion, to: target, make) {
                 case .settled(let settled):
                     outcomes += settled
                     break asking
                 case .full(let fitting, let retryAfter):
                     refusal = refusal.weighed(against: .full(retryAfter: retryAfter))
                     if isFirst { tries += 1 }
-                    guard isFirst, fitting > 0, fitting < portion.count else { break asking }
+                    guard isFirst, !isWhole, fitting > 0, fitting < portion.count else { break asking }
                     // Once: its room may be gone by then.
                     isFirst = false
-                    portion = Array(portion.prefix(fitting))
+                    portion = portion.prefix(fitting)
                 case .diskFull(let folder):
                     fullDisks.withLock { $0[target.id.name] = (folder, node.now) }
                     refusal = refusal.weighed(against: .diskFull([FullDisk(node: target.id.name, folder: folder)]))
@@ -42,9 +51,9 @@ extension NodeService {
                     break asking
                 }
             }
-            if outcomes.count == specs.count { return outcomes }
+            if outcomes.count == count { return outcomes }
         }
-        return outcomes + specs.dropFirst(outcomes.count).map { _ in .refused(refusal) }
+        return outcomes + (outcomes.count..<count).map { _ in .refused(refusal) }
     }
 
     private enum Forwarded {
@@ -55,8 +64,11 @@ extension NodeService {
         case unavailable
     }
 
-    private func forward(_ specs: [TaskSpec], to target: Target) async -> Forwarded {
-        let ids = await actors.queue.idsFor(target.ledger, count: specs.count)
+    private func forward(
+        _ range: Range<Int>, to target: Target, _ make: (Range<Int>, [TaskID]) -> [TaskSpec]
+    ) async -> Forwarded {
+        let ids = await actors.queue.idsFor(target.ledger, count: range.count)
+        let specs = make(range, ids)
         let unconfirmed = Forwarded.settled(ids.map { .refused(.unconfirmed($0)) })
         let frame = Frame(.forward, at: node.now) { writer in
             writer.array(ids) { $0.taskID($1) }

@@ -198,7 +198,7 @@ extension ListRequest {
         for status in query.statuses { statuses |= 1 << status.rawValue }
         self.init(
             statuses: statuses, queue: query.queue, taskType: query.taskType, age: query.age, error: query.error,
-            before: query.before, limit: UInt32(clamping: limit))
+            before: query.before, limit: UInt32(clamping: limit), isOfWorkflows: query.isOfWorkflows)
     }
 }
 

@@ -28,7 +28,7 @@ extension NodeService {
                 return .unavailable("\(owner) cannot tell yet: ask for the task, and try again if nothing has changed")
             // It was there a moment ago.
             case .unknown: return .unavailable("it is changing owners: try again")
-            case .running, .ended, .notEnded, .completed, .noLetter, .wouldExpire, .full:
+            case .running, .ended, .notEnded, .completed, .noLetter, .wouldExpire, .full, .inWorkflow:
                 return .refused(reply.decision, snapshot)
             }
         case .failure(let error) where error.mayHaveArrived:

@@ -269,7 +269,11 @@ actor ResultArchive {
     /// As `GET /api/tasks/{id}` shows it, with the cluster's id before it.
     private func document(_ record: TaskRecord, _ cluster: ClusterID) -> [UInt8] {
         let snapshot = TaskSnapshot(record, owner: node.name, at: node.now, timestamp: node.timestamp)
-        let body = JSONWriter.bytes(of: TaskDocument(snapshot), reserving: 1024 + record.cost)
+        let workflow =
+            record.spec.isWorkflow ? node.colleagues.queue.onLoop { $0.snapshot(ofWorkflow: record.id) } : nil
+        let body =
+            workflow.map { JSONWriter.bytes(of: WorkflowDocument($0), reserving: 4096) }
+            ?? JSONWriter.bytes(of: TaskDocument(snapshot), reserving: 1024 + record.cost)
         return Array("{\"cluster\":\"\(cluster)\",".utf8) + body.dropFirst()
     }
 

@@ -82,6 +82,10 @@ final class Switchboard: PeerDelegate {
             reply(Frame(.status, at: now) { $0.peerStatus(status) })
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
         case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
+        case .workflow:
+            let id = try frame.read(at: now) { reader throws(WireError) in try reader.taskID() }
+            let records = actors.queue.onLoop { $0.workflow(id) }
+            reply(Frame(.workflow, at: now) { $0.workflow(records) })
         case .parents:
             let parents = try frame.read(at: now) { reader throws(WireError) in
                 try reader.array(upTo: Limits.askedParents, "parents") { reader throws(WireError) in try reader.taskID()
@@ -204,7 +208,7 @@ final class Switchboard: PeerDelegate {
             }
             actors.queue.onLoop { $0.heard(news) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit, .inspect, .wish, .sweep, .parents:
+            .permit, .inspect, .wish, .sweep, .parents, .workflow:
             throw .invalid("a request sent as a message")
         }
     }

@@ -38,6 +38,11 @@ public protocol ClusterService: Sendable {
     /// Changes them for the whole cluster. Returns once this node goes by the new ones.
     func change(_ operation: SettingsOperation) async -> SettingsOutcome
 
+    /// Accepts a workflow: all its tasks, or nothing.
+    func submit(_ workflow: WorkflowDraft) async -> WorkflowSubmission
+    /// A workflow with the state of all its tasks.
+    func workflow(_ id: TaskID) async -> WorkflowLookup
+
     func workers() async -> [NodeWorkers]
     func queues() async -> [QueueSummary]
     func cluster() async -> ClusterReport
@@ -221,6 +226,8 @@ public struct TaskQuery: Sendable, Hashable {
     public var limit: Int
     /// Only tasks older than this one.
     public var before: TaskID?
+    /// Workflows, and no tasks; else the other way round.
+    public var isOfWorkflows = false
 
     public init(
         statuses: Set<TaskStatus> = [], queue: String? = nil, taskType: String? = nil, age: Duration? = nil,

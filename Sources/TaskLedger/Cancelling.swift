@@ -19,6 +19,11 @@ extension TaskOwner {
         guard let index = index(of: id), let record = ledgers[index].primary.state[id] else { return .unknown }
         guard !record.status.isFinal else { return .finished }
         defer { ledgers[index].primary.whenCommitted(.accepted(request: request)) }
+        if record.spec.isWorkflow {
+            if !record.isCancelRequested { self.record(.cancelRequested(id, at: timestamp), in: index) }
+            stirred.insert(id)
+            return .requested
+        }
         guard let lease = record.lease else {
             self.record(.cancelled(id, at: timestamp), in: index, then: .ended(id))
             return .cancelled

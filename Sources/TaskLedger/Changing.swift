@@ -32,6 +32,8 @@ public enum WishDecision: UInt8, Hashable, Sendable, CaseIterable {
     case full
     /// Its end is not committed yet, or its former executor may still begin it: a moment later it can be told.
     case unsettled
+    /// It is a workflow, or belongs to one that is not over.
+    case inWorkflow
 }
 
 /// Carrying out what clients want of tasks that do not run.
@@ -64,6 +66,8 @@ extension TaskOwner {
         of wish: TaskWish, for record: TaskRecord, in index: Int, at now: Instant
     ) -> WishDecision? {
         guard isTellable(record) else { return .unsettled }
+        let isChange = if case .change = wish { true } else { false }
+        if record.spec.isWorkflow || !isChange && isHeldByWorkflow(record.id, in: index) { return .inWorkflow }
         switch (wish, record.status) {
         case (.change(_, let delay), .pending), (.change(_, let delay), .scheduled), (.change(_, let delay), .blocked):
             if revoked[record.id] != nil { return .unsettled }

@@ -42,7 +42,9 @@ extension TaskOwner {
                 let age = wallClock.milliseconds - (record.finishedAt ?? wallClock).milliseconds
                 guard isBeyondBounds(index) || age > Limits.deadLetterMilliseconds else { break }
                 // The outcome of no other may be passed over: they are archived in about the same order.
-                guard ledgers[index].archivedLetters.contains(first.id), isTellable(record) else { break }
+                guard ledgers[index].archivedLetters.contains(first.id), isTellable(record),
+                    !isHeldByWorkflow(first.id, in: index)
+                else { break }
                 forgetLetter(first.id, in: index)
                 counters.lettersDropped += 1
                 compactLetters(in: index)
@@ -81,6 +83,7 @@ extension TaskOwner {
                 guard let record = ledgers[index].primary.state[letter], fits(record) else { continue }
                 let isPossible =
                     isTellable(record) && !ledgers[index].primary.isCongested && (isPurge || room > 0)
+                    && !isHeldByWorkflow(letter.id, in: index)
                 guard isPossible else {
                     left += 1
                     continue
@@ -109,7 +112,7 @@ extension TaskOwner {
 
     /// What a ledger that is taken over has.
     mutating func gatherLetters(in index: Int) {
-        let failed = ledgers[index].primary.state.tasks.values.filter { $0.status == .failed }
+        let failed = ledgers[index].primary.state.tasks.values.filter(\.isLetter)
         ledgers[index].letters = .init(
             failed.sorted { ($0.finishedAt ?? $0.id.createdAt, $0.id) < ($1.finishedAt ?? $1.id.createdAt, $1.id) }
                 .map { Letter(id: $0.id, run: $0.run) })
@@ -119,7 +122,7 @@ extension TaskOwner {
 extension LedgerState {
     /// The task of a letter, if it still is one.
     subscript(letter: TaskOwner.Letter) -> TaskRecord? {
-        guard let record = self[letter.id], record.status == .failed, record.run == letter.run else { return nil }
+        guard let record = self[letter.id], record.isLetter, record.run == letter.run else { return nil }
         return record
     }
 }

@@ -59,10 +59,18 @@ public enum LedgerEvent: Hashable, Sendable {
     case retried(TaskID, run: UInt32, enqueuedAt: Instant, at: Timestamp)
     /// The second task has ended, which the first waits for. May release the first, or end it: see `Dependencies`.
     case dependencyEnded(TaskID, TaskID, ParentOutcome, at: Timestamp)
+    /// All at once, a workflow first; never empty.
+    case acceptedTogether([Acceptance])
+    /// A step of a workflow has failed for good: what has not begun is not begun any more.
+    case workflowFailing(TaskID, by: TaskID, at: Timestamp)
+    /// All that belongs to the workflow has ended.
+    case workflowEnded(TaskID, TaskStatus, TaskFailure?, at: Timestamp)
 
     public var task: TaskID {
         switch self {
         case .accepted(let acceptance): acceptance.id
+        case .acceptedTogether(let acceptances): acceptances.first?.id ?? TaskID(high: 0, low: 0)
+        case .workflowFailing(let id, _, _), .workflowEnded(let id, _, _, _): id
         case .leased(let id, _), .started(let id, _, _), .completed(let id, _, _, _, _), .failed(let id, _, _, _, _),
             .rescheduled(let id, _, _, _, _), .interrupted(let id, _, _, _), .cancelRequested(let id, _),
             .cancelled(let id, _), .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id),
@@ -75,11 +83,13 @@ public enum LedgerEvent: Hashable, Sendable {
     public var cost: Int {
         switch self {
         case .accepted(let acceptance): 160 + acceptance.spec.cost
+        case .acceptedTogether(let acceptances): acceptances.reduce(0) { $0 + 160 + $1.spec.cost }
+        case .workflowEnded(_, _, let failure, _): 64 + (failure?.message.utf8.count ?? 0)
         case .completed(_, _, let result, _, _): 64 + result.count
         case .failed(_, _, let failure, _, _), .rescheduled(_, _, let failure, _, _): 64 + failure.message.utf8.count
         case .dependencyEnded(_, _, let outcome, _): 64 + outcome.cost
         case .leased, .started, .interrupted, .cancelRequested, .cancelled, .expired, .duplicateDiscarded, .forgotten,
-            .changed, .retried:
+            .changed, .retried, .workflowFailing:
             64
         }
     }
@@ -127,5 +137,6 @@ extension TaskSpec {
     public var cost: Int {
         payload.count + type.utf8.count + queue.utf8.count
             + metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 16 } + 24 * dependencies.parents.count
+            + (workflow?.cost ?? 0)
     }
 }

@@ -53,6 +53,8 @@ public struct LedgerState: Sendable {
         case .accepted(let acceptance):
             guard tasks[acceptance.id] == nil else { return }
             insert(TaskRecord(acceptance))
+        case .acceptedTogether(let acceptances):
+            for acceptance in acceptances where tasks[acceptance.id] == nil { insert(TaskRecord(acceptance)) }
         case .forgotten(let id):
             guard let record = tasks[id], record.status.isFinal else { return }
             remove(record)
@@ -76,7 +78,7 @@ public struct LedgerState: Sendable {
         if !record.status.isFinal {
             openCount += sign
             openCost += sign * cost
-        } else if record.status == .failed {
+        } else if record.isLetter {
             letterCount += sign
             letterCost += sign * cost
         } else {
@@ -87,6 +89,8 @@ public struct LedgerState: Sendable {
         if record.status == .processing {
             if sign > 0 { processing.insert(record.id) } else { processing.remove(record.id) }
         }
+        // A workflow is in no queue.
+        guard !record.spec.isWorkflow else { return }
         depth[record.spec.queue, default: Array(repeating: 0, count: TaskStatus.allCases.count)][status] += sign
     }
 

@@ -72,8 +72,9 @@ extension TaskOwner {
                     .stop(AttemptID(ledger: attempt.ledger, id: attempt.id, token: lease.token), at: lease.holder))
             }
             self.record(
-                .completed(attempt.id, attempt.token, result: result, by: executor.name, at: timestamp), in: index,
-                then: .ended(attempt.id))
+                .completed(
+                    attempt.id, attempt.token, result: result, by: executor.name,
+                    at: endTime(of: record, in: index, timestamp)), in: index, then: .ended(attempt.id))
             ledgers[index].primary.whenCommitted(settle)
             return
         }

@@ -15,6 +15,8 @@ public enum OwnerRefusal: Error, Hashable, Sendable {
 extension TaskOwner {
     /// Accepts tasks into this node's own ledger: all of them or none. `accepted(request)` follows once they are committed.
     ///
+    /// If the first is a workflow, these are its tasks, and their ids are given: one entry accepts them.
+    ///
     /// Acceptance is idempotent by id: what was accepted before is answered like the first time.
     ///
     /// - Parameters:
@@ -25,21 +27,34 @@ extension TaskOwner {
     ) throws(OwnerRefusal) -> [TaskID] {
         guard let index = ledgers.firstIndex(where: \.isHome) else { throw .notAnOwner }
         guard fitting(specs) == specs.count, !ledgers[index].primary.isCongested else { throw .full }
+        if let given, specs.first?.isWorkflow == true {
+            if ledgers[index].primary.state[given[0]] == nil {
+                acceptTogether(
+                    zip(given, specs).map { acceptance($0, $1, at: now) }, in: index)
+            }
+            ledgers[index].primary.whenCommitted(.accepted(request: request))
+            return given
+        }
         var accepted: [TaskID] = []
         accepted.reserveCapacity(specs.count)
         for (position, spec) in specs.enumerated() {
             let id = given?[position] ?? ids.next(for: ledgers[index].primary.id, microseconds: microseconds)
             accepted.append(id)
             guard ledgers[index].primary.state[id] == nil else { continue }
-            let acceptance = Acceptance(
-                id: id, spec: spec, enqueuedAt: now,
-                due: spec.delay == 0 ? nil : now + .milliseconds(Int64(spec.delay)),
-                expires: spec.expiry.map { now + .milliseconds(Int64($0)) })
-            record(.accepted(acceptance), in: index)
+            record(.accepted(acceptance(id, spec, at: now)), in: index)
         }
         ledgers[index].primary.whenCommitted(.accepted(request: request))
         return accepted
     }
+
+    private func acceptance(_ id: TaskID, _ spec: TaskSpec, at now: Instant) -> Acceptance {
+        Acceptance(
+            id: id, spec: spec, enqueuedAt: now, due: spec.delay == 0 ? nil : now + .milliseconds(Int64(spec.delay)),
+            expires: spec.expiry.map { now + .milliseconds(Int64($0)) })
+    }
+
+    /// The ledger into which this node accepts tasks.
+    public var home: LedgerID? { ledgers.first(where: \.isHome)?.primary.id }
 
     /// Ids for tasks that another node's ledger is to accept.
     public mutating func makeIDs(for ledger: LedgerID, count: Int, microseconds: UInt64) -> [TaskID] {

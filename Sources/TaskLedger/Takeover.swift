@@ -101,6 +101,7 @@ extension TaskOwner {
         let ledger = ledgers[index].primary.id
         for id in ledgers[index].primary.state.sortedIDs {
             guard let record = ledgers[index].primary.state[id] else { continue }
+            enroll(record, in: index)
             if !record.status.isFinal, let expires = record.expires {
                 alarms.insert(Alarm(at: expires, id: id, ledger: ledger))
             }
@@ -192,18 +193,28 @@ extension TaskOwner {
             let known = ledgers[index].primary.state[entry.event.task]
             switch entry.event {
             case .accepted(let acceptance) where known == nil:
-                guard !ledgers[index].primary.state.mayHaveForgotten(acceptance.id) else { continue }
+                guard !ledgers[index].primary.state.mayHaveForgotten(acceptance.id),
+                    !acceptance.spec.isEnqueuedByWorkflow
+                else { continue }
+                if let part = acceptance.spec.workflow, !isOpenWorkflow(part.workflow, in: index) { continue }
                 record(entry.event, in: index)
-            case .completed(let id, let token, _, _, _)
+            case .acceptedTogether(let acceptances) where known == nil:
+                guard let first = acceptances.first, !ledgers[index].primary.state.mayHaveForgotten(first.id) else {
+                    continue
+                }
+                acceptTogether(acceptances, in: index)
+            case .completed(let id, let token, let result, let executor, let at)
             where known?.status.isFinal == false && known?.run == token.run:
                 if let lease = known?.lease, lease.token != token {
                     effects.append(.stop(AttemptID(ledger: ledger, id: id, token: lease.token), at: lease.holder))
                 }
-                record(entry.event, in: index, then: .ended(id))
+                let end = known.map { endTime(of: $0, in: index, at) } ?? at
+                record(.completed(id, token, result: result, by: executor, at: end), in: index, then: .ended(id))
             case .failed(let id, let token, _, _, _) where known?.lease?.token == token:
                 record(entry.event, in: index, then: .ended(id))
             case .accepted, .leased, .started, .completed, .failed, .rescheduled, .interrupted, .cancelRequested,
-                .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried, .dependencyEnded:
+                .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried, .dependencyEnded,
+                .acceptedTogether, .workflowFailing, .workflowEnded:
                 break
             }
         }

@@ -91,8 +91,8 @@ public struct DurabilityMark: Hashable, Sendable {
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, Releasing, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover, Resting, Upkeep,
-/// Room, Queries, Explaining are extensions, one per concern.
+/// Files: Submission, Releasing, Workflows, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover,
+/// Resting, Upkeep, Room, Queries, Explaining are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {
@@ -122,6 +122,10 @@ public struct TaskOwner: Sendable {
         var unarchived = 0
         /// Attempts whose outcome came second, and was counted.
         var discarded: Set<AttemptID> = []
+        /// The tasks of each workflow. See `Workflows`.
+        var workflows: [TaskID: Set<TaskID>] = [:]
+        /// Those whose end the registry has.
+        var storedWorkflows: Set<TaskID> = []
     }
 
     struct Alarm: Sendable, Comparable {
@@ -181,6 +185,8 @@ public struct TaskOwner: Sendable {
     /// Tasks that blocked ones wait for. See `Releasing`.
     var awaited: [TaskID: Awaited] = [:]
     var questions = Heap<Question>()
+    /// Workflows to be looked at, since something has happened to them.
+    var stirred: Set<TaskID> = []
     /// Slots of this node that nothing runs in or waits for.
     var freeSlots: Int
     /// Slots that wait for the commit of a lease.
@@ -224,15 +230,17 @@ public struct TaskOwner: Sendable {
     mutating func record(_ event: LedgerEvent, in index: Int, then action: Action? = nil) {
         let id = event.task
         let before = ledgers[index].primary.state[id]?.status
+        if case .forgotten = event { leaveWorkflow(id, in: index) }
         ledgers[index].primary.append(event, then: action)
         if case .ended(let id) = action { uncommittedEnds.insert(id) }
         guard let record = ledgers[index].primary.state[id] else { return }
         settle(record, was: before, in: index)
     }
 
-    private mutating func settle(_ record: TaskRecord, was before: TaskStatus?, in index: Int) {
+    mutating func settle(_ record: TaskRecord, was before: TaskStatus?, in index: Int) {
         let after = record.status
         guard before != after else { return }
+        if record.spec.workflow != nil, after != .processing { enroll(record, in: index) }
         if before == .pending { unqueue(record.id, in: index) }
         if before == .processing { doubtful[record.id] = nil }
         switch after {
@@ -247,8 +255,8 @@ public struct TaskOwner: Sendable {
         case .completed, .failed, .cancelled, .expired:
             ledgers[index].unarchived += 1
             counters.ended += 1
-            if after == .completed { counters.completed += 1 }
-            if after == .failed {
+            if after == .completed, !record.spec.isWorkflow { counters.completed += 1 }
+            if record.isLetter {
                 counters.failed += 1
                 ledgers[index].letters.append(Letter(id: record.id, run: record.run))
             }
@@ -323,6 +331,7 @@ public struct TaskOwner: Sendable {
                     guard let record = ledgers[index].primary.state[id], record.status.isFinal else { continue }
                     effects.append(.ended(record))
                     endedHere(id)
+                    if let part = record.spec.workflow { stirred.insert(part.workflow) }
                     if !settings.hasRegistry { archived(id, under: record.resultToken) }
                 }
             }

@@ -46,6 +46,8 @@ public struct TaskRecord: Hashable, Sendable {
     public internal(set) var changes: UInt32 = 0
     /// How the tasks ended that it depends on, in the order of `spec.dependencies.parents`; nil: not known yet.
     public internal(set) var parents: [ParentOutcome?] = []
+    /// Of a workflow: the step by which it fails, once that is decided.
+    public internal(set) var failedBy: TaskID?
     public internal(set) var history = TaskHistory()
 
     public init(_ acceptance: Acceptance) {
@@ -55,7 +57,7 @@ public struct TaskRecord: Hashable, Sendable {
         due = acceptance.due
         expires = acceptance.expires
         parents = Array(repeating: nil, count: spec.dependencies.parents.count)
-        status = !parents.isEmpty ? .blocked : acceptance.due == nil ? .pending : .scheduled
+        status = !parents.isEmpty || spec.isWorkflow ? .blocked : acceptance.due == nil ? .pending : .scheduled
     }
 
     /// A record as another node knows it.
@@ -65,7 +67,7 @@ public struct TaskRecord: Hashable, Sendable {
         interruptions: UInt32, isCancelRequested: Bool,
         duplicatesDiscarded: UInt32, startedAt: Timestamp?, worker: NodeName?, finishedAt: Timestamp?, result: [UInt8]?,
         failure: TaskFailure?, finalToken: Token?, leasedAt: Timestamp? = nil, changes: UInt32 = 0,
-        parents: [ParentOutcome?] = [], history: TaskHistory = TaskHistory()
+        parents: [ParentOutcome?] = [], failedBy: TaskID? = nil, history: TaskHistory = TaskHistory()
     ) {
         self.id = id
         self.spec = spec
@@ -90,6 +92,7 @@ public struct TaskRecord: Hashable, Sendable {
         self.leasedAt = leasedAt
         self.changes = changes
         self.parents = parents
+        self.failedBy = failedBy
         self.history = history
     }
 
@@ -99,6 +102,7 @@ public struct TaskRecord: Hashable, Sendable {
         copy.spec.payload = []
         copy.result = nil
         copy.parents = parents.map { $0?.outline }
+        if let part = spec.workflow { copy.spec.workflow = part.outline }
         copy.history = TaskHistory()
         return copy
     }
@@ -110,11 +114,25 @@ public struct TaskRecord: Hashable, Sendable {
         return copy
     }
 
+    /// As it was, about, before its outcome, which may not be told yet.
+    public var beforeItsEnd: TaskRecord {
+        var copy = self
+        copy.status = spec.isWorkflow ? .blocked : .pending
+        copy.finishedAt = nil
+        copy.result = nil
+        copy.failure = nil
+        copy.finalToken = nil
+        return copy
+    }
+
     /// Attempts of this run that have begun, as far as is known.
     public var begunAttempts: UInt32 {
         let idle = idleLeases + (lease?.isStarted == false ? 1 : 0)
         return attempts > idle ? attempts - idle : 0
     }
+
+    /// Has failed for good, and can be looked at and run again.
+    var isLetter: Bool { status == .failed && !spec.isWorkflow }
 
     /// Two interruptions may have had one cause, the task itself: from then on it runs alone on a node.
     public var isSuspectedPoison: Bool { interruptions >= Limits.neighbourlyInterruptions }
@@ -140,8 +158,14 @@ public struct TaskRecord: Hashable, Sendable {
             return
         }
         switch event {
-        case .accepted, .duplicateDiscarded, .forgotten, .retried:
+        case .accepted, .acceptedTogether, .duplicateDiscarded, .forgotten, .retried:
             break
+        case .workflowFailing(_, let step, _):
+            failedBy = step
+        case .workflowEnded(_, let status, let failure, let at):
+            guard status.isFinal else { return }
+            self.failure = failure
+            end(status, nil, at)
         case .leased(_, let lease):
             status = .processing
             due = nil

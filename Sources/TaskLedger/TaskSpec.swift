@@ -57,6 +57,12 @@ public struct TaskSpec: Hashable, Sendable {
     /// Ascending by key.
     public var metadata: [Label]
     public var dependencies: TaskDependencies
+    /// Nil: it belongs to none. Kept aside: few tasks do, and it is large.
+    public var workflow: WorkflowPart? {
+        get { parts.first }
+        set { parts = newValue.map { [$0] } ?? [] }
+    }
+    private var parts: [WorkflowPart] = []
 
     public init(
         type: String, payload: [UInt8] = Array("null".utf8), priority: Priority = .normal, queue: String = "default",

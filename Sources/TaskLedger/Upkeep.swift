@@ -61,9 +61,10 @@ extension TaskOwner {
         guard let index = index(of: id), let record = ledgers[index].primary.state[id], record.status.isFinal,
             record.resultToken == token
         else { return }
-        if record.status == .failed, !ledgers[index].archivedLetters.insert(id).inserted { return }
+        if record.isLetter, !ledgers[index].archivedLetters.insert(id).inserted { return }
+        if record.spec.isWorkflow { ledgers[index].storedWorkflows.insert(id) }
         ledgers[index].unarchived = max(0, ledgers[index].unarchived - 1)
-        guard record.status != .failed else { return }
+        guard !record.isLetter else { return }
         ledgers[index].archived.append(id)
         forget(in: index)
     }
@@ -71,15 +72,22 @@ extension TaskOwner {
     private mutating func forget(in index: Int) {
         let limit =
             !settings.hasRegistry ? Limits.keptOutcomes : ledgers[index].isHome ? Limits.archivedOutcomes : 0
-        while ledgers[index].archived.count > limit || ledgers[index].primary.state.outcomeCost > Limits.outcomeBytes,
+        var held: [TaskID] = []
+        while ledgers[index].archived.count + held.count > limit
+            || ledgers[index].primary.state.outcomeCost > Limits.outcomeBytes,
             let oldest = ledgers[index].archived.popFirst()
         {
             // It may be gone for another reason, or be run again.
-            guard let record = ledgers[index].primary.state[oldest], record.status.isFinal, record.status != .failed
+            guard let record = ledgers[index].primary.state[oldest], record.status.isFinal, !record.isLetter
             else { continue }
+            if isHeldByWorkflow(oldest, in: index) {
+                held.append(oldest)
+                continue
+            }
             if !settings.hasRegistry { counters.outcomesCut += 1 }
             self.record(.forgotten(oldest), in: index)
         }
+        ledgers[index].archived.prepend(contentsOf: held)
     }
 
     /// Looks after replicas: who is no good is replaced, who is missing is chosen. Also notices ledgers that have drained.
@@ -149,10 +157,10 @@ extension TaskOwner {
         guard !settings.hasRegistry else { return }
         for index in ledgers.indices {
             let stale = ledgers[index].primary.state.tasks.values.filter { record in
-                guard let end = record.finishedAt, record.status.isFinal, record.status != .failed else { return false }
+                guard let end = record.finishedAt, record.status.isFinal, !record.isLetter else { return false }
                 return wallClock.milliseconds - end.milliseconds > Int64(clamping: record.spec.resultTTL)
             }
-            for id in stale.map(\.id).sorted() {
+            for id in stale.map(\.id).sorted() where !isHeldByWorkflow(id, in: index) {
                 ledgers[index].unarchived = max(0, ledgers[index].unarchived - 1)
                 record(.forgotten(id), in: index)
             }

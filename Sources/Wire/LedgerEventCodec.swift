@@ -17,10 +17,18 @@ extension ByteWriter {
     public mutating func ledgerEvent(_ value: LedgerEvent) {
         uint8(value.tag)
         if case .accepted(let acceptance) = value { return self.acceptance(acceptance) }
+        if case .acceptedTogether(let all) = value { return array(all) { $0.acceptance($1) } }
         taskID(value.task)
         switch value {
-        case .accepted, .duplicateDiscarded, .forgotten:
+        case .accepted, .acceptedTogether, .duplicateDiscarded, .forgotten:
             break
+        case .workflowFailing(_, let step, let at):
+            taskID(step)
+            timestamp(at)
+        case .workflowEnded(_, let status, let failure, let at):
+            uint8(status.rawValue)
+            optional(failure) { $0.taskFailure($1) }
+            timestamp(at)
         case .leased(_, let lease):
             self.lease(lease)
         case .started(_, let token, let at):
@@ -101,6 +109,12 @@ extension ByteReader {
         case 14: .retried(try taskID(), run: try counter("run"), enqueuedAt: try instant(), at: try timestamp())
         case 21:
             .dependencyEnded(try taskID(), try taskID(), try parentOutcome(), at: try timestamp())
+        case 22: .acceptedTogether(try acceptedTogether())
+        case 23: .workflowFailing(try taskID(), by: try taskID(), at: try timestamp())
+        case 24:
+            .workflowEnded(
+                try taskID(), try finalStatus(),
+                try optional { (reader) throws(WireError) in try reader.taskFailure() }, at: try timestamp())
         default: throw .invalid("kind of ledger event")
         }
     }
@@ -125,6 +139,9 @@ extension LedgerEvent {
         case .changed: 13
         case .retried: 14
         case .dependencyEnded: 21
+        case .acceptedTogether: 22
+        case .workflowFailing: 23
+        case .workflowEnded: 24
         }
     }
 }

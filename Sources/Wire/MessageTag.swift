@@ -35,6 +35,8 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case sweep = 16
     /// `TaskID`s that tasks of the asker wait for; a `ParentAnswer` for each.
     case parents = 24
+    /// A workflow's id; its record and those of its tasks, or nothing.
+    case workflow = 25
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.

@@ -24,10 +24,12 @@ public struct ListRequest: Hashable, Sendable {
     public var error: String?
     public var before: TaskID?
     public var limit: UInt32
+    /// Workflows, and no tasks; else the other way round.
+    public var isOfWorkflows: Bool
 
     public init(
         statuses: UInt8, queue: String?, taskType: String?, age: Duration? = nil, error: String? = nil,
-        before: TaskID?, limit: UInt32
+        before: TaskID?, limit: UInt32, isOfWorkflows: Bool = false
     ) {
         self.statuses = statuses
         self.queue = queue
@@ -36,6 +38,7 @@ public struct ListRequest: Hashable, Sendable {
         self.error = error
         self.before = before
         self.limit = limit
+        self.isOfWorkflows = isOfWorkflows
     }
 }
 
@@ -90,6 +93,7 @@ extension ByteWriter {
         optional(value.error) { $0.string($1) }
         optional(value.before) { $0.taskID($1) }
         uint32(value.limit)
+        bool(value.isOfWorkflows)
     }
 
     public mutating func cancelReply(_ value: CancelReply) {
@@ -172,7 +176,8 @@ extension ByteReader {
             error: try optional { reader throws(WireError) in
                 try reader.string(upTo: Limits.errorFilterBytes, "error")
             },
-            before: try optional { reader throws(WireError) in try reader.taskID() }, limit: try uint32())
+            before: try optional { reader throws(WireError) in try reader.taskID() }, limit: try uint32(),
+            isOfWorkflows: try bool())
     }
 
     public mutating func cancelReply() throws(WireError) -> CancelReply {

@@ -36,6 +36,7 @@ extension ByteWriter {
             writer.string(label.value)
         }
         dependencies(value.dependencies)
+        optional(value.workflow) { $0.workflowPart($1) }
     }
 
     public mutating func taskFailure(_ value: TaskFailure) {
@@ -85,6 +86,7 @@ extension ByteWriter {
         optional(value.leasedAt) { $0.timestamp($1) }
         varint(UInt64(value.changes))
         parentOutcomes(value.parents)
+        optional(value.failedBy) { $0.taskID($1) }
         taskHistory(value.history)
     }
 }
@@ -134,7 +136,7 @@ extension ByteReader {
         let delay = try number(upTo: horizon, "delay")
         let expiry = try optional { (reader) throws(WireError) in try reader.number(upTo: horizon, "expiry") }
         guard let delivery = TaskSpec.Delivery(rawValue: try uint8()) else { throw .invalid("delivery") }
-        return TaskSpec(
+        var spec = TaskSpec(
             type: type, payload: payload, priority: priority, queue: queue, retry: retry, timeout: timeout,
             delay: delay,
             expiry: expiry, delivery: delivery, resultTTL: try number(upTo: horizon, "result TTL"),
@@ -143,6 +145,8 @@ extension ByteReader {
                     key: try reader.string(upTo: Limits.metadataKeyBytes, "metadata key"),
                     value: try reader.string(upTo: Limits.metadataValueBytes, "metadata value"))
             }, dependencies: try dependencies())
+        spec.workflow = try optional { reader throws(WireError) in try reader.workflowPart() }
+        return spec
     }
 
     public mutating func taskFailure() throws(WireError) -> TaskFailure {
@@ -189,6 +193,7 @@ extension ByteReader {
             failure: try optional { (reader) throws(WireError) in try reader.taskFailure() },
             finalToken: try optional { (reader) throws(WireError) in try reader.attemptToken() },
             leasedAt: try optionalTimestamp(), changes: try counter("changes"), parents: try parentOutcomes(),
+            failedBy: try optional { reader throws(WireError) in try reader.taskID() },
             history: try taskHistory())
         guard record.isPlausible else { throw .invalid("task record") }
         return record

@@ -15,6 +15,9 @@ final class FakeService: ClusterService {
         var wishes: [TaskID: WishOutcome] = [:]
         var wished: [TaskWish] = []
         var sweeps: [LetterSweep] = []
+        var drafts: [WorkflowDraft] = []
+        var workflow = WorkflowLookup.unknown
+        var workflowSubmission: WorkflowSubmission?
         var sweep = SweepOutcome(done: 3, left: 1, missing: [])
         var story = StoryLookup.unknown
         var earlier: [Timestamp: EarlierLookup] = [:]
@@ -71,6 +74,22 @@ final class FakeService: ClusterService {
             }
         }
     }
+
+    func submit(_ workflow: WorkflowDraft) async -> WorkflowSubmission {
+        update { state in
+            state.drafts.append(workflow)
+            if let submission = state.workflowSubmission { return submission }
+            return .accepted(
+                (0...workflow.steps.count).map { _ in
+                    AcceptedTask(
+                        id: state.generator.next(for: LedgerID(1), microseconds: 1_800_000_000_000_000),
+                        status: .blocked, owner: Samples.node(1), durability: .replicated,
+                        holders: [Samples.node(1), Samples.node(2)], createdAt: Samples.time)
+                })
+        }
+    }
+
+    func workflow(_ id: TaskID) async -> WorkflowLookup { update { $0.workflow } }
 
     func task(_ id: TaskID, wait: Duration?) async -> TaskLookup {
         if wait != nil, update({ $0.tasks[id].map { !$0.status.isFinal } ?? false }) { await waitForEnd(of: id) }

@@ -63,6 +63,7 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
             state.cancels[Samples.id] = .requested(Samples.task)
             state.wishes[Samples.id] = .done(Samples.task)
             state.story = .found(Samples.story)
+            state.workflow = .found(Samples.workflow)
             state.page = TaskPage(tasks: [Samples.task], next: Samples.id, missing: [])
         }
     }
@@ -106,6 +107,8 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         guard case .string(let reference) = schema?["$ref"] else { return nil }
         switch reference.split(separator: "/").last {
         case "Batch": return #"[{"type":"a"},{}]"#
+        case "Workflow":
+            return #"{"tasks":[{"ref":"a","task_type":"echo"}],"always":{"task_type":"noop"}}"#
         case "Change": return #"{"priority":"low","run_at":null}"#
         case "LetterFilter": return #"{"queue":"mail","age":60}"#
         default: return #"{"type":"a"}"#

@@ -36,6 +36,17 @@ enum Samples {
         cut: 4,
         explanation: Explanation(reason: .behind, detail: "others come first", ahead: 7, until: time))
 
+    static let workflow: WorkflowSnapshot = {
+        var root = task
+        root.spec.workflow = WorkflowPart(workflow: id, ref: "", role: .root(WorkflowPlan()))
+        var step = task
+        step.spec.workflow = WorkflowPart(workflow: id, ref: "a", role: .step)
+        var undo = task
+        undo.spec.workflow = WorkflowPart(workflow: id, ref: "a", role: .compensation(id))
+        undo.spec.dependencies.parents = [id]
+        return WorkflowSnapshot(root: root, tasks: [step, undo], failedBy: id)
+    }()
+
     static let accepted = AcceptedTask(
         id: id, status: .pending, owner: node(1), durability: .degraded, holders: [node(1)], createdAt: time)
 

@@ -15,8 +15,10 @@ extension TaskOwner {
             var (open, cost) = (0, 0)
             var leased: [TaskID] = []
             for record in state.tasks.values {
-                depth[record.spec.queue, default: Array(repeating: 0, count: TaskStatus.allCases.count)][
-                    Int(record.status.rawValue)] += 1
+                if !record.spec.isWorkflow {
+                    depth[record.spec.queue, default: Array(repeating: 0, count: TaskStatus.allCases.count)][
+                        Int(record.status.rawValue)] += 1
+                }
                 cost += record.cost
                 if !record.status.isFinal { open += 1 }
                 if record.status == .pending {

@@ -18,7 +18,7 @@ import Wire
     static let idHex = "00000000000001020000000000000304"
     static let specHex =
         "0174" + "027b7d" + "08" + "0171" + "0301e8078827c801" + "ac02" + "00" + "0109" + "01" + "8001" + "01016b0176"
-        + "00"
+        + "00" + "00"
     static let tokenHex = "010203"
     static let failureHex = "0165" + "016d" + "01"
     static let nodeHex = "016e" + "0000000000000007"
@@ -85,6 +85,14 @@ import Wire
                     + "05"
             ),
             (
+                .workflowFailing(Self.id, by: TaskID(high: 5, low: 6), at: Self.at),
+                "17" + Self.idHex + "00000000000000050000000000000006" + "05"
+            ),
+            (
+                .workflowEnded(Self.id, .failed, Self.failure, at: Self.at),
+                "18" + Self.idHex + "05" + "01" + Self.failureHex + "05"
+            ),
+            (
                 .accepted(acceptance),
                 "01" + Self.idHex + Self.specHex + "0000000000000001" + "00" + "01ffffffffffffffff"
             ),
@@ -95,12 +103,13 @@ import Wire
     @Test func dependencies() throws {
         var spec = Self.spec
         spec.dependencies = TaskDependencies(parents: [Self.id], onFailure: .run, needed: 1)
-        #expect(Self.hex { $0.taskSpec(spec) } == String(Self.specHex.dropLast(2)) + "01" + Self.idHex + "02" + "0101")
+        let head = String(Self.specHex.dropLast(4))
+        #expect(Self.hex { $0.taskSpec(spec) } == head + "01" + Self.idHex + "02" + "0101" + "00")
         let outcome = ParentOutcome(end: .completed, result: [0x31])
         let assignment = Assignment(
             ledger: LedgerID(1), id: Self.id, token: Self.token, spec: spec, isSolitary: false, parents: [outcome])
         let hex = Self.hex { $0.assignment(assignment) }
-        let tail = "00" + "0101" + "01010131" + "0100"
+        let tail = "0000" + "0101" + "01010131" + "0100"
         #expect(hex.hasSuffix(tail))
         let answers: [(ParentAnswer, String)] = [
             (.ended(outcome), "01" + "01" + "010131" + "01" + "00"), (.open, "02"), (.unknown, "03"),
@@ -109,6 +118,47 @@ import Wire
         #expect(
             Self.hex { $0.parentNews(ParentNews(parent: Self.id, outcome: outcome)) }
                 == Self.idHex + "010101310100")
+    }
+
+    @Test func workflows() throws {
+        let errand = Errand(
+            type: "u", payload: [0x31], queue: "q", priority: .high, retry: Self.spec.retry, timeout: 300)
+        let errandHex = "0175" + "0131" + "0171" + "08" + "0301e8078827c801" + "ac02"
+        var root = Self.spec
+        root.workflow = WorkflowPart(
+            workflow: Self.id, ref: "",
+            role: .root(WorkflowPlan(stopsOnFailure: true, callbacks: [.init(.failure, errand)])))
+        let head = String(Self.specHex.dropLast(2)) + "01" + Self.idHex
+        let rootHex = head + "00" + "01" + "01" + "0102" + errandHex + "00"
+        #expect(Self.hex { $0.taskSpec(root) } == rootHex)
+        var step = Self.spec
+        step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .step, compensation: errand)
+        let stepHex = head + "0161" + "02" + "01" + errandHex
+        #expect(Self.hex { $0.taskSpec(step) } == stepHex)
+        step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .compensation(Self.id))
+        let compensationHex = head + "0161" + "03" + Self.idHex + "00"
+        #expect(Self.hex { $0.taskSpec(step) } == compensationHex)
+        step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .callback(.always))
+        let callbackHex = head + "0161" + "04" + "03" + "00"
+        #expect(Self.hex { $0.taskSpec(step) } == callbackHex)
+        let all = LedgerEvent.acceptedTogether([
+            Acceptance(id: Self.id, spec: root, enqueuedAt: .zero, due: nil, expires: nil)
+        ])
+        let allHex = "16" + "01" + Self.idHex + rootHex + "0000000000000001" + "0000"
+        #expect(Self.hex { $0.ledgerEvent(all) } == allHex)
+    }
+
+    /// The tasks of a workflow come with it, and belong to it.
+    @Test func tasksThatAreNoWorkflowAreRefused() {
+        let other = Acceptance(id: Self.id, spec: Self.spec, enqueuedAt: .zero, due: nil, expires: nil)
+        for event in [LedgerEvent.acceptedTogether([]), .acceptedTogether([other])] {
+            var writer = ByteWriter()
+            writer.ledgerEvent(event)
+            #expect(throws: WireError.invalid("tasks of a workflow")) {
+                var reader = ByteReader(writer.bytes)
+                _ = try reader.ledgerEvent()
+            }
+        }
     }
 
     @Test func records() throws {
@@ -123,7 +173,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "03" + "0000000000000001" + "00" + "00"
                 + "01"
                 + Self.leaseHex + "0103000102" + "01" + "00" + "0105" + "01016e" + "00" + "00" + "01" + Self.failureHex
-                + "00" + "00" + "00" + "00" + "0000")
+                + "00" + "00" + "00" + "00" + "00" + "0000")
         record = TaskRecord(
             id: Self.id, spec: Self.spec, status: .completed, enqueuedAt: .zero, due: nil, expires: nil, lease: nil,
             run: 1,
@@ -135,7 +185,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "04" + "0000000000000001" + "00" + "00"
                 + "00"
                 + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "010131" + "00" + "01" + Self.tokenHex + "00"
-                + "00" + "00" + "0000")
+                + "00" + "00" + "00" + "0000")
         let copy = CopyRequest(
             ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
             place: Place(term: Term(1), sequence: 4),

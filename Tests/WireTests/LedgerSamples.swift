@@ -44,7 +44,7 @@ extension SeededGenerator {
     }
 
     mutating func spec() -> TaskSpec {
-        TaskSpec(
+        var spec = TaskSpec(
             type: "t" + text(), payload: bytes(), priority: priority(), queue: node().rawValue,
             retry: RetryPolicy(
                 maxRetries: UInt16(number(100)), backoff: one(of: RetryPolicy.Backoff.allCases, else: .none),
@@ -54,6 +54,28 @@ extension SeededGenerator {
             expiry: maybe { $0.number(31_536_000_000) },
             delivery: one(of: TaskSpec.Delivery.allCases, else: .atLeastOnce), resultTTL: number(31_536_000_000),
             metadata: some { TaskSpec.Label(key: $0.text(), value: $0.text()) }, dependencies: dependencies())
+        spec.workflow = maybe { $0.part() }
+        return spec
+    }
+
+    mutating func errand() -> Errand {
+        Errand(
+            type: "t" + text(), payload: bytes(), queue: node().rawValue, priority: priority(),
+            timeout: UInt32(number(86_400_000)))
+    }
+
+    mutating func part() -> WorkflowPart {
+        let role: WorkflowPart.Role =
+            switch Int.random(in: 1...4, using: &self) {
+            case 1:
+                .root(
+                    WorkflowPlan(
+                        stopsOnFailure: .random(using: &self), callbacks: [WorkflowPlan.Callback(.always, errand())]))
+            case 2: .compensation(task())
+            case 3: .callback(one(of: WorkflowPlan.Occasion.allCases, else: .always))
+            default: .step
+            }
+        return WorkflowPart(workflow: task(), ref: text(), role: role, compensation: maybe { $0.errand() })
     }
 
     mutating func dependencies() -> TaskDependencies {
@@ -91,7 +113,7 @@ extension SeededGenerator {
     }
 
     mutating func event() -> LedgerEvent {
-        switch Int.random(in: 1...15, using: &self) {
+        switch Int.random(in: 1...17, using: &self) {
         case 1: .accepted(acceptance())
         case 2: .leased(task(), lease())
         case 3: .started(task(), token(), at: timestamp())
@@ -105,6 +127,11 @@ extension SeededGenerator {
         case 11: .duplicateDiscarded(task())
         case 12: .forgotten(task())
         case 13: .changed(task(), priority(), due: maybe { $0.instant() }, at: timestamp())
+        case 15: .workflowFailing(task(), by: task(), at: timestamp())
+        case 16:
+            .workflowEnded(
+                task(), one(of: TaskStatus.allCases.filter(\.isFinal), else: .failed), maybe { $0.failure() },
+                at: timestamp())
         case 14: .dependencyEnded(task(), task(), outcome(), at: timestamp())
         default: .retried(task(), run: count(), enqueuedAt: instant(), at: timestamp())
         }
@@ -126,6 +153,7 @@ extension SeededGenerator {
             finishedAt: status.isFinal ? timestamp() : nil, result: maybe { $0.bytes() },
             failure: maybe { $0.failure() },
             finalToken: maybe { $0.token() }, leasedAt: maybe { $0.timestamp() }, changes: count(), parents: parents,
+            failedBy: maybe { $0.task() },
             history: history())
     }
 

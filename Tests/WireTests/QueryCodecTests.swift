@@ -13,7 +13,7 @@ import Wire
             .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .inspect: 14, .wish: 15, .sweep: 16, .view: 32,
             .evidence: 33, .steal: 34, .began: 35,
             .report: 36,
-            .settled: 37, .stop: 38, .parents: 24, .parentsEnded: 44,
+            .settled: 37, .stop: 38, .parents: 24, .workflow: 25, .parentsEnded: 44,
         ]
         for tag in MessageTag.allCases { #expect(expected[tag] == tag.rawValue, "\(tag)") }
         #expect(Set(MessageTag.allCases.map(\.rawValue)).count == MessageTag.allCases.count)
@@ -93,7 +93,7 @@ import Wire
         #expect(bytes { $0.forwardReply(.full(fitting: 3, retryAfter: 200)) } == [2, 3, 0xC8, 1])
         #expect(bytes { $0.forwardReply(.unavailable) } == [3])
         let request = ListRequest(statuses: 6, queue: "q", taskType: nil, before: id, limit: 50)
-        #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 0, 0, 1] + idBytes + [0, 0, 0, 50])
+        #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 0, 0, 1] + idBytes + [0, 0, 0, 50, 0])
         let full = ForwardReply.diskFull(folder: "/a")
         #expect(bytes { $0.forwardReply(full) } == [4, 2, 0x2F, 0x61])
         for reply in [accepted, .full(fitting: 0, retryAfter: 60), .unavailable, full] {

@@ -45,6 +45,7 @@ final class AnswerChecker: @unchecked Sendable {
         case .story(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .story(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
         case .story(_, .archived, _, _), .story(_, .unavailable, _, _): nil
+        case .workflow(let id, let lookup, let node, let asked): judge(lookup, id, by: node, asked)
         }
     }
 
@@ -66,6 +67,22 @@ final class AnswerChecker: @unchecked Sendable {
             submissions.purged(id, at: world.now)
             return nil
         case .done(nil), .refused(_, nil), .archived, .unavailable, .unconfirmed: return nil
+        }
+    }
+
+    /// A workflow that was acknowledged is not denied, and stays as it has ended.
+    private func judge(_ lookup: WorkflowLookup, _ id: TaskID, by node: Int, _ asked: Instant) -> Violation? {
+        guard let known = submissions.workflows[id], let accepted = known.acceptedAt, accepted < asked,
+            !inspector.isExcused(id, since: known.sentAt)
+        else { return nil }
+        switch lookup {
+        case .unknown, .expired:
+            if isRegistryEmptied(), isHandedOver(id) { return nil }
+            return Violation(.denied, "node \(node) says that the workflow \(id) is unknown", at: world.now)
+        case .found(let workflow):
+            guard workflow.root.status.isFinal else { return nil }
+            return submissions.workflows.tell(id, workflow.root.status, at: world.now)
+        case .archived, .unavailable: return nil
         }
     }
 

@@ -107,6 +107,7 @@ struct FinalChecker {
             guard let known = submissions[id], !inspector.isExcused(id, since: known.sentAt) else { continue }
             if let violation = check(id, known, records[id], registry[id]?.document) { return violation }
         }
+        if let violation = WorkflowChecker(self).violation(records) { return violation }
         return checkWrites()
     }
 

@@ -32,6 +32,7 @@ struct LedgerHistory {
         var isForgotten = false
         var isCancelRequested = false
         var dependencies = TaskDependencies.none
+        var isFailing = false
         /// Those whose end is not recorded.
         var openParents: [TaskID] = []
         /// Never iterated.
@@ -135,6 +136,12 @@ struct LedgerHistory {
     // MARK: Folding
 
     private mutating func fold(_ entry: LedgerEntry) -> (Property, String)? {
+        if case .acceptedTogether(let acceptances) = entry.event {
+            for acceptance in acceptances {
+                if let problem = fold(LedgerEntry(place: entry.place, event: .accepted(acceptance))) { return problem }
+            }
+            return nil
+        }
         let id = entry.event.task
         var history = tasks[id] ?? History()
         let isKnown = tasks[id] != nil
@@ -205,6 +212,13 @@ struct LedgerHistory {
             history.isCancelRequested = false
             history.openParents = history.dependencies.parents.filter { history.parentEnds[$0] != .completed }
             history.openParents.forEach { history.parentEnds[$0] = nil }
+        case .acceptedTogether: break
+        case .workflowFailing(_, by: let step, _):
+            guard !history.isFailing || inherited.contains(id) else {
+                return (.falseWorkflow, "\(id) is failing by \(step), and was before")
+            }
+            history.isFailing = true
+        case .workflowEnded(_, let status, _, _): return end(&history, id, nil, status.name)
         case .dependencyEnded(_, let parent, let outcome, _):
             return learn(&history, id, parent, outcome.end)
         }
@@ -305,6 +319,15 @@ struct LedgerHistory {
         case .expired: fold(11)
         case .duplicateDiscarded: fold(12)
         case .forgotten: fold(13)
+        case .acceptedTogether(let acceptances):
+            fold(18)
+            for acceptance in acceptances { fold(acceptance.id.low) }
+        case .workflowFailing(_, let step, _):
+            fold(19)
+            fold(step.low)
+        case .workflowEnded(_, let status, _, _):
+            fold(20)
+            fold(UInt64(status.rawValue))
         case .dependencyEnded(_, let parent, let outcome, _):
             fold(17)
             fold(parent.low)

@@ -114,6 +114,10 @@ extension SimulationPlan {
         for _ in 0..<options["wishes"] * time / 60_000 {
             operations.append(drawOperation(random.pick(kinds), time, &random))
         }
+        var others = SeededGenerator(seed: seed, for: "workflows of the run")
+        for _ in 0..<options["workflows"] * time / 60_000 {
+            operations.append(drawOperation(.workflow, time, &others))
+        }
     }
 
     private func drawOperation(

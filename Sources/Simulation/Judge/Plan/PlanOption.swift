@@ -95,6 +95,7 @@ package struct PlanOption: Sendable {
             PlanOption(
                 "wishes", "changes, retries, purges and histories a minute", [(0, 30), (4, 40), (20, 30)],
                 in: 0...10_000),
+            PlanOption("workflows", "workflows a minute", [(0, 50), (3, 35), (12, 15)], in: 0...10_000),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

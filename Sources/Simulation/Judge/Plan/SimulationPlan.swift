@@ -77,6 +77,8 @@ package struct Operation: Hashable, Sendable {
         case sweep
         /// The history of a task, and why it does not run.
         case story
+        /// Submits a workflow, looks at it, and cancels some.
+        case workflow
     }
 
     /// Its position among those that were drawn: what `operations=` names.

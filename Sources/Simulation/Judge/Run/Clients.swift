@@ -14,9 +14,9 @@ final class Clients: @unchecked Sendable {
     static let pause = Duration.milliseconds(300)
 
     let world: World
-    private let plan: SimulationPlan
+    let plan: SimulationPlan
     let submissions: Submissions
-    private let chronicle: Chronicle
+    let chronicle: Chronicle
     /// Answers are handed to the checkers as they come.
     let report: (Answer) -> Void
     private var random: SeededGenerator
@@ -35,6 +35,7 @@ final class Clients: @unchecked Sendable {
         var unavailable = 0
         var wishes = 0
         var wishesDone = 0
+        var workflows = 0
     }
 
     /// What a node has told a client.
@@ -44,6 +45,7 @@ final class Clients: @unchecked Sendable {
         case cancel(TaskID, CancelOutcome, by: Int, asked: Instant)
         case wish(TaskWish, TaskID, WishOutcome, by: Int, asked: Instant)
         case story(TaskID, StoryLookup, by: Int, asked: Instant)
+        case workflow(TaskID, WorkflowLookup, by: Int, asked: Instant)
 
         var isDenial: Bool {
             switch self {
@@ -99,6 +101,7 @@ final class Clients: @unchecked Sendable {
             }
         case .status: askStatus(operation.node)
         case .change, .retry, .purge, .sweep, .story: wish(operation)
+        case .workflow: submitWorkflow(operation)
         }
     }
 

@@ -49,6 +49,9 @@ final class Submissions: @unchecked Sendable {
         var told: [UInt32: (outcome: ToldOutcome, at: Instant)] = [:]
     }
 
+    /// Those that clients have submitted.
+    let workflows = SubmittedWorkflows()
+
     /// Serial numbers that were used. Never iterated.
     private(set) var sent: [String: Sent] = [:]
     private var known: [TaskID: Known] = [:]
@@ -80,6 +83,7 @@ final class Submissions: @unchecked Sendable {
     /// A task that is in a ledger: `spec` tells which one it is.
     /// - Returns: a violation if nobody can have submitted it.
     func found(_ id: TaskID, _ spec: TaskSpec, at now: Instant) -> Violation? {
+        if let part = spec.workflow { return workflows.found(id, part, at: now) }
         guard let serial = PlannedTask.serial(of: spec), let request = sent[serial] else {
             return Violation(.resurrected, "\(id) is in a ledger, and nobody has submitted it", at: now)
         }

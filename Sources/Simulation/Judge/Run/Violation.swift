@@ -23,6 +23,7 @@ package enum Property: String, CaseIterable, Sendable {
     case tooLate = "too-late"
     case startedBlocked = "started-blocked"
     case falseParent = "false-parent"
+    case falseWorkflow = "false-workflow"
     case cancelIgnored = "cancel-ignored"
     case inversion
     case endlessPoison = "endless-poison"
@@ -68,6 +69,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .tooEarly: "a task starts before its time"
         case .tooLate: "a task starts after its time"
         case .startedBlocked: "a task starts before those have ended that it waits for"
+        case .falseWorkflow: "a workflow is not what its tasks say, or what it was to undo"
         case .falseParent: "a task was told another end of one that it waited for"
         case .cancelIgnored: "a task is given out again though it was to be cancelled"
         case .inversion: "a task starts before a better one that was ready at the same node"

@@ -1,0 +1,94 @@
+import APIModel
+import HTTPTypes
+import Hummingbird
+import Primitives
+import Service
+import TaskLedger
+
+extension API {
+    /// `POST /api/workflows`
+    func submitWorkflow(_ request: APIRequest) async throws -> Response {
+        _ = try request.query([])
+        _ = try BodyFormat.of(request.headers, allowsLines: false)
+        let draft = try await request.withBody(bodies) { try WorkflowParser.parse($0, now: clock()) }
+        switch await service.submit(draft) {
+        case .accepted(let accepted):
+            guard let document = AcceptedWorkflowDocument(accepted, of: draft) else {
+                throw Problem(.internalError, "some tasks of the workflow got no answer")
+            }
+            return json(
+                document, status: .accepted, headers: [.location: "/api/workflows/\(document.id)"],
+                reserving: 256 + 128 * draft.steps.count)
+        case .refused(.unknownParents(let positions), let step):
+            let shift = step.map { draft.steps[$0].parents.count } ?? 0
+            throw Problem(
+                .invalidInput, "a task depends on tasks that do not exist; nothing was accepted",
+                errors: positions.map { position in
+                    ProblemDocument.Item(
+                        pointer: "/tasks/\(step ?? 0)/depends_on/\(position + shift)",
+                        detail: "neither a task of this workflow nor one that exists")
+                })
+        case .refused(.unconfirmed(let id), _):
+            throw Problem(
+                .unconfirmed,
+                "the node that decides did not answer in time; ask for /api/workflows/\(id) before trying again",
+                id: id,
+                headers: [.location: "/api/workflows/\(id)"])
+        case .refused(let refusal, _): throw problem(of: refusal, taskType: "")
+        case .unknownTaskTypes(let types, let nearest):
+            throw Problem(
+                .unknownTaskType,
+                "no node has a handler for \(types.map { quoted($0) }.joined(separator: ", "))"
+                    + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
+                errors: [ProblemDocument.Item(pointer: "/tasks", detail: "unknown task types")])
+        }
+    }
+
+    /// `GET /api/workflows/{id}`
+    func workflow(_ request: APIRequest) async throws -> Response {
+        let id = try taskID(request)
+        _ = try request.query([])
+        switch await service.workflow(id) {
+        case .found(let workflow):
+            return json(WorkflowDocument(workflow), reserving: 512 + 512 * workflow.tasks.count)
+        case .archived(let document): return try archived(document, id, [:])
+        case .unknown: throw Problem(.notFound, "there is no workflow \(id)", id: id)
+        case .expired: throw Problem(.resultExpired, "workflow \(id) ended, and its result_ttl is over", id: id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+    }
+
+    /// `GET /api/workflows`
+    func workflows(_ request: APIRequest) async throws -> Response {
+        var query = TaskQuery()
+        query.isOfWorkflows = true
+        try readPage(try request.query(["limit", "cursor"]), into: &query)
+        let page = await service.tasks(query)
+        return json(WorkflowListDocument(page), reserving: 256 + 256 * page.tasks.count)
+    }
+
+    /// `DELETE /api/workflows/{id}`
+    func cancelWorkflow(_ request: APIRequest) async throws -> Response {
+        let id = try taskID(request)
+        _ = try request.query([])
+        switch await service.workflow(id) {
+        case .found: break
+        case .archived: throw Problem(.alreadyFinished, "workflow \(id) has ended: nothing is left to cancel", id: id)
+        case .unknown: throw Problem(.notFound, "there is no workflow \(id)", id: id)
+        case .expired: throw Problem(.alreadyFinished, "workflow \(id) has ended: nothing is left to cancel", id: id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+        switch await service.cancel(id) {
+        case .cancelled, .requested:
+            guard case .found(let workflow) = await service.workflow(id) else {
+                throw Problem.unavailable("workflow \(id) is cancelled; what is left of it cannot be told now")
+            }
+            return json(
+                WorkflowDocument(workflow), status: .accepted, reserving: 512 + 512 * workflow.tasks.count)
+        case .finished, .archived:
+            throw Problem(.alreadyFinished, "workflow \(id) has ended: nothing is left to cancel", id: id)
+        case .unknown: throw Problem(.notFound, "there is no workflow \(id)", id: id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+    }
+}

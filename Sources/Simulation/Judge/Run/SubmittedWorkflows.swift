@@ -1,0 +1,54 @@
+import Primitives
+import Service
+import TaskLedger
+
+/// The workflows that clients have submitted, and what they were told about them.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class SubmittedWorkflows: @unchecked Sendable {
+    struct Known {
+        let draft: WorkflowDraft
+        let sentAt: Instant
+        var acceptedAt: Instant?
+        var isCancelAsked = false
+        var told: TaskStatus?
+    }
+
+    /// What was sent, by name. Never iterated.
+    private var sent: [String: (draft: WorkflowDraft, at: Instant, mayBe: Bool)] = [:]
+    private var known: [TaskID: Known] = [:]
+    /// Those that were acknowledged, in that order.
+    private(set) var accepted: [TaskID] = []
+
+    subscript(id: TaskID) -> Known? { known[id] }
+
+    func send(_ draft: WorkflowDraft, at now: Instant) { sent[draft.name ?? ""] = (draft, now, true) }
+
+    func settle(_ draft: WorkflowDraft, _ submission: WorkflowSubmission?, at now: Instant) {
+        guard let request = sent[draft.name ?? ""] else { return }
+        switch submission {
+        case .accepted(let tasks):
+            guard let id = tasks.first?.id else { return }
+            known[id] = Known(draft: draft, sentAt: request.at, acceptedAt: now)
+            accepted.append(id)
+        case .refused(.unconfirmed, _), nil: break
+        case .refused, .unknownTaskTypes: sent[draft.name ?? ""]?.mayBe = false
+        }
+    }
+
+    func askedToCancel(_ id: TaskID) { known[id]?.isCancelAsked = true }
+
+    /// Whether somebody has submitted what is in a ledger. Only the workflow itself has its name.
+    func found(_ id: TaskID, _ part: WorkflowPart, at now: Instant) -> Violation? { nil }
+
+    /// - Returns: a violation if another end was told before.
+    func tell(_ id: TaskID, _ status: TaskStatus, at now: Instant) -> Violation? {
+        guard let told = known[id]?.told else {
+            known[id]?.told = status
+            return nil
+        }
+        guard told != status else { return nil }
+        return Violation(
+            .twoOutcomes, "the workflow \(id) was told to be \(told.name), and now \(status.name)", at: now)
+    }
+}
