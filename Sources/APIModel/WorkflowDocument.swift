@@ -249,6 +249,29 @@ extension AcceptedWorkflowDocument.Task: JSONWritable {
     }
 }
 
+/// Answer of `POST /api/workflows/{id}/tasks`: all tasks of the workflow.
+public struct ExtendedWorkflowDocument: Hashable, Sendable, Decodable {
+    public var id: TaskID
+    /// Ascending by ref.
+    public var tasks: [AcceptedWorkflowDocument.Task]
+
+    enum CodingKeys: String, CodingKey { case id, tasks }
+
+    public init(id: TaskID, refs: [String: TaskID]) {
+        self.id = id
+        tasks = refs.sorted { $0.key < $1.key }.map { AcceptedWorkflowDocument.Task(ref: $0.key, id: $0.value) }
+    }
+}
+
+extension ExtendedWorkflowDocument: JSONWritable {
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.id, id)
+            object.put(.tasks, tasks)
+        }
+    }
+}
+
 /// Answer of `GET /api/workflows`, newest first.
 public struct WorkflowListDocument: Hashable, Sendable, Decodable {
     public struct Item: Hashable, Sendable, Decodable {

@@ -14,7 +14,8 @@ enum Schemas {
         "Problem": problem, "Change": change, "Events": events, "Why": why, "LetterFilter": letterFilter,
         "Sweep": sweep, "Purged": object(["id": uuid, "action": words(["purged"])]),
         "Workflow": workflow, "WorkflowTask": workflowTask, "AcceptedWorkflow": acceptedWorkflow,
-        "WorkflowState": workflowState, "WorkflowList": workflowList, "OpenAPI": ["type": "object"],
+        "WorkflowState": workflowState, "WorkflowList": workflowList,
+        "MoreTasks": moreTasks, "ExtendedWorkflow": extendedWorkflow, "OpenAPI": ["type": "object"],
     ]
 
     // MARK: Parts

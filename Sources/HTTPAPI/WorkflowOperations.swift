@@ -38,6 +38,19 @@ extension Route {
                 problems: [.notFound, .resultExpired, .invalidInput, .unavailable]),
             handler: { try await $0.workflow($1) }),
         Route(
+            method: .post, path: "/api/workflows/{id}/tasks",
+            operation: Operation(
+                id: "extendWorkflow",
+                summary:
+                    "Adds tasks to a workflow that is not over: all of them, or none. Refs that it has are not added again.",
+                parameters: [.workflow], body: "MoreTasks",
+                answers: [.init(status: 202, description: "All its tasks, by ref.", schema: "ExtendedWorkflow")],
+                problems: [
+                    .malformedJSON, .contentTooLarge, .unsupportedMediaType, .invalidInput, .notFound, .wrongState,
+                    .alreadyFinished, .unavailable, .unconfirmed, .diskFull,
+                ]),
+            handler: { try await $0.extendWorkflow($1) }),
+        Route(
             method: .delete, path: "/api/workflows/{id}",
             operation: Operation(
                 id: "cancelWorkflow",
@@ -119,6 +132,20 @@ extension Schemas {
             "always": described(nullable(errand), "Enqueued at the end, in any case."),
         ],
     ]
+
+    static let moreTasks: JSONValue = [
+        "type": "object", "additionalProperties": false, "required": ["tasks"],
+        "properties": [
+            "tasks": [
+                "type": "array", "minItems": 1, "maxItems": .integer(Int64(Limits.workflowTasks)),
+                "items": reference("WorkflowTask"),
+            ]
+        ],
+    ]
+
+    static let extendedWorkflow = object([
+        "id": uuid, "tasks": array(object(["ref": string, "id": uuid])),
+    ])
 
     static let acceptedWorkflow = object([
         "id": uuid, "status": string, "node": string,

@@ -31,6 +31,8 @@ struct WorkflowParser {
     }
 
     private let now: Timestamp
+    /// Tasks that the workflow has already, if it is one that exists.
+    private let known: [String: TaskID]?
     private var errors: [ProblemDocument.Item] = []
     private var name: String?
     private var plan = WorkflowPlan()
@@ -39,10 +41,17 @@ struct WorkflowParser {
     private var hasChain = false
     private var gathered: Raw?
 
-    private init(now: Timestamp) { self.now = now }
+    private init(now: Timestamp, known: [String: TaskID]?) {
+        self.now = now
+        self.known = known
+    }
 
-    static func parse(_ body: [UInt8], now: Timestamp) throws(Problem) -> WorkflowDraft {
-        var workflow = WorkflowParser(now: now)
+    /// - Parameter known: more tasks for a workflow that exists; those that it has already are left out of the draft, and may
+    ///   be waited for.
+    static func parse(
+        _ body: [UInt8], now: Timestamp, known: [String: TaskID]? = nil
+    ) throws(Problem) -> WorkflowDraft {
+        var workflow = WorkflowParser(now: now, known: known)
         do {
             var parser = JSONPullParser(body)
             try workflow.read(&parser)
@@ -99,7 +108,7 @@ struct WorkflowParser {
         _ key: String, _ pointer: String, _ parser: inout JSONPullParser
     ) throws(JSONError) {
         var reader = FieldReader(parser, limit: APILimits.reportedErrors)
-        switch key {
+        switch known != nil && key != "tasks" ? "" : key {
         case "name":
             name = try reader.string(pointer)
             if let name, !(1...Limits.metadataValueBytes).contains(name.utf8.count) {
@@ -127,7 +136,11 @@ struct WorkflowParser {
             return
         default:
             try reader.parser.skipValue()
-            reader.reportUnknown(key, pointer, among: Self.members)
+            if known != nil, Self.members.contains(key) {
+                reader.report(pointer, "a workflow that exists takes \"tasks\" and nothing else")
+            } else {
+                reader.reportUnknown(key, pointer, among: Self.members)
+            }
         }
         parser = reader.parser
         for error in reader.errors { report(error.pointer, error.detail) }
@@ -305,6 +318,7 @@ struct WorkflowParser {
             tasks.append(last)
         }
         var places: [String: Int] = [:]
+        if let known { tasks.removeAll { known[$0.ref] != nil } }
         for (place, task) in tasks.enumerated() where !task.ref.isEmpty {
             if places[task.ref] != nil { report(task.pointer + "/ref", "two tasks are called \(quoted(task.ref))") }
             places[task.ref] = places[task.ref] ?? place
@@ -324,7 +338,7 @@ struct WorkflowParser {
         for (position, name) in task.needs.enumerated() where !name.isEmpty {
             if let place = places[name] {
                 parents.append(place)
-            } else if let id = TaskID(name) {
+            } else if let id = known?[name] ?? TaskID(name) {
                 spec.dependencies.parents.append(id)
             } else {
                 report(

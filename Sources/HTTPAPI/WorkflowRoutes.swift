@@ -36,12 +36,54 @@ extension API {
                 headers: [.location: "/api/workflows/\(id)"])
         case .refused(let refusal, _): throw problem(of: refusal, taskType: "")
         case .unknownTaskTypes(let types, let nearest):
-            throw Problem(
-                .unknownTaskType,
-                "no node has a handler for \(types.map { quoted($0) }.joined(separator: ", "))"
-                    + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
-                errors: [ProblemDocument.Item(pointer: "/tasks", detail: "unknown task types")])
+            throw unknownTypes(types, nearest)
         }
+    }
+
+    /// `POST /api/workflows/{id}/tasks`: tasks that it has already, by their refs, are answered and not added again.
+    func extendWorkflow(_ request: APIRequest) async throws -> Response {
+        let id = try taskID(request)
+        _ = try request.query([])
+        _ = try BodyFormat.of(request.headers, allowsLines: false)
+        let workflow: WorkflowSnapshot
+        switch await service.workflow(id) {
+        case .found(let found): workflow = found
+        case .archived, .expired:
+            throw Problem(.alreadyFinished, "workflow \(id) has ended: it takes no more tasks", id: id)
+        case .unknown: throw Problem(.notFound, "there is no workflow \(id)", id: id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        }
+        let steps = workflow.tasks.filter { $0.spec.workflow?.isStep == true }
+        let known = Dictionary(
+            steps.map { ($0.spec.workflow?.ref ?? "", $0.id) }, uniquingKeysWith: { first, _ in first })
+        let draft = try await request.withBody(bodies) { try WorkflowParser.parse($0, now: clock(), known: known) }
+        var all = known
+        if !draft.steps.isEmpty {
+            switch await service.extend(id, with: draft) {
+            case .accepted(let ids): for (step, task) in zip(draft.steps, ids) { all[step.ref] = task }
+            case .refused(.unknownParents, _):
+                throw Problem.invalid("/tasks", "a task depends on tasks that do not exist; nothing was added")
+            case .refused(let refusal, _): throw problem(of: refusal, taskType: "")
+            case .unknownTaskTypes(let types, let nearest): throw unknownTypes(types, nearest)
+            case .over:
+                throw Problem(
+                    .wrongState, "workflow \(id) is about to end, or has ended: it takes no more tasks", id: id)
+            case .taken:
+                throw Problem(.wrongState, "another task was given one of these refs just now: try again", id: id)
+            case .unknown: throw Problem(.notFound, "there is no workflow \(id)", id: id)
+            case .unavailable(let reason): throw Problem.unavailable(reason)
+            case .unconfirmed(let reason): throw Problem(.unconfirmed, reason, id: id)
+            }
+        }
+        return json(ExtendedWorkflowDocument(id: id, refs: all), status: .accepted, reserving: 128 * (all.count + 1))
+    }
+
+    private func unknownTypes(_ types: [String], _ nearest: String?) -> Problem {
+        Problem(
+            .unknownTaskType,
+            "no node has a handler for \(types.map { quoted($0) }.joined(separator: ", "))"
+                + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
+            errors: [ProblemDocument.Item(pointer: "/tasks", detail: "unknown task types")])
     }
 
     /// `GET /api/workflows/{id}`

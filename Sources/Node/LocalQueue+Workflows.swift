@@ -26,6 +26,17 @@ extension LocalQueue {
         }
     }
 
+    /// No answer: nobody knows whether they were accepted.
+    func extend(_ wanted: ExtensionRequest, _ reply: @escaping @Sendable (ExtensionDecision) -> Void) {
+        guard mayVouch, !isDraining else { return reply(.unknown) }
+        let number = request { isCommitted in if isCommitted { reply(.done) } }
+        let decision = owner.extendWorkflow(
+            wanted.workflow, wanted.specs, ids: wanted.ids, request: number, at: node.now)
+        if decision == .done { return turn() }
+        forget(number)
+        reply(decision)
+    }
+
     /// Accepts a workflow under ids of this node's ledger.
     func submit(_ draft: WorkflowDraft) async -> Result<[AcceptedTask], OwnerRefusal> {
         await withCheckedContinuation { continuation in

@@ -86,6 +86,13 @@ final class Switchboard: PeerDelegate {
             let id = try frame.read(at: now) { reader throws(WireError) in try reader.taskID() }
             let records = actors.queue.onLoop { $0.workflow(id) }
             reply(Frame(.workflow, at: now) { $0.workflow(records) })
+        case .extend:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.extensionRequest() }
+            actors.queue.onLoop { queue in
+                queue.extend(request) { [node] decision in
+                    reply(Frame(.extend, at: node.now) { $0.uint8(decision.rawValue) })
+                }
+            }
         case .parents:
             let parents = try frame.read(at: now) { reader throws(WireError) in
                 try reader.array(upTo: Limits.askedParents, "parents") { reader throws(WireError) in try reader.taskID()
@@ -208,7 +215,7 @@ final class Switchboard: PeerDelegate {
             }
             actors.queue.onLoop { $0.heard(news) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit, .inspect, .wish, .sweep, .parents, .workflow:
+            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend:
             throw .invalid("a request sent as a message")
         }
     }

@@ -40,6 +40,8 @@ public protocol ClusterService: Sendable {
 
     /// Accepts a workflow: all its tasks, or nothing.
     func submit(_ workflow: WorkflowDraft) async -> WorkflowSubmission
+    /// Adds tasks to a workflow that is open: all of them, or none.
+    func extend(_ id: TaskID, with more: WorkflowDraft) async -> WorkflowExtension
     /// A workflow with the state of all its tasks.
     func workflow(_ id: TaskID) async -> WorkflowLookup
 

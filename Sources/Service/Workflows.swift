@@ -37,18 +37,26 @@ public struct WorkflowDraft: Sendable, Hashable {
 
     /// The workflow and its tasks, under these ids.
     public func specs(ids: [TaskID]) -> [TaskSpec] {
+        [root(ids[0])] + specs(of: ids[0], ids: Array(ids.dropFirst()))
+    }
+
+    /// The tasks alone, in a workflow that exists.
+    public func specs(of workflow: TaskID, ids: [TaskID]) -> [TaskSpec] {
+        steps.map { step in
+            var spec = step.spec
+            spec.dependencies.parents = step.parents.map { ids[$0] } + spec.dependencies.parents
+            spec.workflow = WorkflowPart(
+                workflow: workflow, ref: step.ref, role: .step, compensation: step.compensation)
+            return spec
+        }
+    }
+
+    private func root(_ id: TaskID) -> TaskSpec {
         var root = TaskSpec(type: Self.taskType)
         if let name { root.metadata = [TaskSpec.Label(key: Self.nameLabel, value: name)] }
         root.resultTTL = steps.map(\.spec.resultTTL).max() ?? root.resultTTL
-        root.workflow = WorkflowPart(workflow: ids[0], ref: "", role: .root(plan))
-        return [root]
-            + steps.map { step in
-                var spec = step.spec
-                spec.dependencies.parents = step.parents.map { ids[$0 + 1] } + spec.dependencies.parents
-                spec.workflow = WorkflowPart(
-                    workflow: ids[0], ref: step.ref, role: .step, compensation: step.compensation)
-                return spec
-            }
+        root.workflow = WorkflowPart(workflow: id, ref: "", role: .root(plan))
+        return root
     }
 
     /// About how many bytes it takes.
@@ -85,6 +93,22 @@ public struct WorkflowSnapshot: Sendable, Hashable {
         self.tasks = tasks
         self.failedBy = failedBy
     }
+}
+
+/// What came of more tasks for a workflow.
+public enum WorkflowExtension: Sendable, Hashable {
+    /// In the order of the steps.
+    case accepted([TaskID])
+    case refused(SubmissionRefusal, step: Int?)
+    case unknownTaskTypes([String], nearest: String?)
+    /// It takes no more tasks: 409.
+    case over
+    /// Another one is called so since: 409.
+    case taken
+    case unknown
+    case unavailable(String)
+    /// The owner did not answer in time: ask for the workflow. 504.
+    case unconfirmed(String)
 }
 
 public enum WorkflowLookup: Sendable, Hashable {

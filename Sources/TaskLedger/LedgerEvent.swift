@@ -59,7 +59,7 @@ public enum LedgerEvent: Hashable, Sendable {
     case retried(TaskID, run: UInt32, enqueuedAt: Instant, at: Timestamp)
     /// The second task has ended, which the first waits for. May release the first, or end it: see `Dependencies`.
     case dependencyEnded(TaskID, TaskID, ParentOutcome, at: Timestamp)
-    /// All at once, a workflow first; never empty.
+    /// All at once: a workflow and its tasks, or more tasks of one; never empty.
     case acceptedTogether([Acceptance])
     /// A step of a workflow has failed for good: what has not begun is not begun any more.
     case workflowFailing(TaskID, by: TaskID, at: Timestamp)

@@ -47,7 +47,7 @@ extension TaskOwner {
         return accepted
     }
 
-    private func acceptance(_ id: TaskID, _ spec: TaskSpec, at now: Instant) -> Acceptance {
+    func acceptance(_ id: TaskID, _ spec: TaskSpec, at now: Instant) -> Acceptance {
         Acceptance(
             id: id, spec: spec, enqueuedAt: now, due: spec.delay == 0 ? nil : now + .milliseconds(Int64(spec.delay)),
             expires: spec.expiry.map { now + .milliseconds(Int64($0)) })

@@ -199,7 +199,9 @@ extension TaskOwner {
                 if let part = acceptance.spec.workflow, !isOpenWorkflow(part.workflow, in: index) { continue }
                 record(entry.event, in: index)
             case .acceptedTogether(let acceptances) where known == nil:
-                guard let first = acceptances.first, !ledgers[index].primary.state.mayHaveForgotten(first.id) else {
+                guard let first = acceptances.first, first.spec.isWorkflow,
+                    !ledgers[index].primary.state.mayHaveForgotten(first.id)
+                else {
                     continue
                 }
                 acceptTogether(acceptances, in: index)

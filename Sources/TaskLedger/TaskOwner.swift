@@ -91,7 +91,7 @@ public struct DurabilityMark: Hashable, Sendable {
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, Releasing, Workflows, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover,
+/// Files: Submission, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover,
 /// Resting, Upkeep, Room, Queries, Explaining are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.

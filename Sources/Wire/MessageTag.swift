@@ -37,6 +37,8 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case parents = 24
     /// A workflow's id; its record and those of its tasks, or nothing.
     case workflow = 25
+    /// `ExtensionRequest`; an `ExtensionDecision`.
+    case extend = 26
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.

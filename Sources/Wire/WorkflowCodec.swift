@@ -1,7 +1,21 @@
-import Primitives
+public import Primitives
 public import TaskLedger
 
 // What tasks are in their workflows.
+
+/// More tasks for a workflow.
+public struct ExtensionRequest: Hashable, Sendable {
+    public var workflow: TaskID
+    /// As many as there are tasks.
+    public var ids: [TaskID]
+    public var specs: [TaskSpec]
+
+    public init(workflow: TaskID, ids: [TaskID], specs: [TaskSpec]) {
+        self.workflow = workflow
+        self.ids = ids
+        self.specs = specs
+    }
+}
 
 extension ByteWriter {
     private mutating func errand(_ value: Errand) {
@@ -33,6 +47,12 @@ extension ByteWriter {
             uint8(occasion.rawValue)
         }
         optional(value.compensation) { $0.errand($1) }
+    }
+
+    public mutating func extensionRequest(_ value: ExtensionRequest) {
+        taskID(value.workflow)
+        array(value.ids) { $0.taskID($1) }
+        array(value.specs) { $0.taskSpec($1) }
     }
 
     /// A workflow, and its tasks.
@@ -81,16 +101,38 @@ extension ByteReader {
             compensation: try optional { reader throws(WireError) in try reader.errand() })
     }
 
-    /// A workflow first, then only tasks of it.
+    /// Tasks of one workflow, and itself before them, perhaps.
     mutating func acceptedTogether() throws(WireError) -> [Acceptance] {
         let all = try array(upTo: Limits.workflowTasks + 1, "tasks of a workflow") { reader throws(WireError) in
             try reader.acceptance()
         }
-        guard let root = all.first, root.spec.isWorkflow,
-            all.allSatisfy({ $0.spec.workflow?.workflow == root.id }),
+        guard let first = all.first, let workflow = first.spec.workflow?.workflow,
+            first.spec.workflow?.isStep == true || first.spec.isWorkflow && first.id == workflow,
+            all.allSatisfy({ $0.spec.workflow?.workflow == workflow }),
             all.dropFirst().allSatisfy({ $0.spec.workflow?.isStep == true })
         else { throw .invalid("tasks of a workflow") }
         return all
+    }
+
+    public mutating func extensionRequest() throws(WireError) -> ExtensionRequest {
+        let request = ExtensionRequest(
+            workflow: try taskID(),
+            ids: try array(upTo: Limits.workflowTasks, "ids") { reader throws(WireError) in try reader.taskID() },
+            specs: try array(upTo: Limits.workflowTasks, "tasks of a workflow") { reader throws(WireError) in
+                try reader.taskSpec()
+            })
+        let isWhole = request.specs.allSatisfy {
+            $0.workflow?.workflow == request.workflow && $0.workflow?.isStep == true
+        }
+        guard !request.ids.isEmpty, request.ids.count == request.specs.count, isWhole else {
+            throw .invalid("tasks of a workflow")
+        }
+        return request
+    }
+
+    public mutating func extensionDecision() throws(WireError) -> ExtensionDecision {
+        guard let decision = ExtensionDecision(rawValue: try uint8()) else { throw .invalid("decision") }
+        return decision
     }
 
     mutating func finalStatus() throws(WireError) -> TaskStatus {

@@ -18,6 +18,7 @@ final class FakeService: ClusterService {
         var drafts: [WorkflowDraft] = []
         var workflow = WorkflowLookup.unknown
         var workflowSubmission: WorkflowSubmission?
+        var workflowExtension: WorkflowExtension?
         var sweep = SweepOutcome(done: 3, left: 1, missing: [])
         var story = StoryLookup.unknown
         var earlier: [Timestamp: EarlierLookup] = [:]
@@ -86,6 +87,15 @@ final class FakeService: ClusterService {
                         status: .blocked, owner: Samples.node(1), durability: .replicated,
                         holders: [Samples.node(1), Samples.node(2)], createdAt: Samples.time)
                 })
+        }
+    }
+
+    func extend(_ id: TaskID, with more: WorkflowDraft) async -> WorkflowExtension {
+        update { state in
+            state.drafts.append(more)
+            return state.workflowExtension
+                ?? .accepted(
+                    more.steps.map { _ in state.generator.next(for: LedgerID(1), microseconds: 1_800_000_000_000_000) })
         }
     }
 

@@ -107,6 +107,7 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         guard case .string(let reference) = schema?["$ref"] else { return nil }
         switch reference.split(separator: "/").last {
         case "Batch": return #"[{"type":"a"},{}]"#
+        case "MoreTasks": return #"{"tasks":[{"ref":"z","task_type":"echo","depends_on":["a"]}]}"#
         case "Workflow":
             return #"{"tasks":[{"ref":"a","task_type":"echo"}],"always":{"task_type":"noop"}}"#
         case "Change": return #"{"priority":"low","run_at":null}"#

@@ -79,6 +79,31 @@ extension ProcessTests {
             }
         }
 
+        @Test func tasksAreAddedFromAnyNodeWhileItRuns() async throws {
+            try await LocalCluster.run { cluster in
+                let accepted = try await submit(
+                    #"{"tasks":[{"ref":"a","task_type":"sleep","payload":{"milliseconds":1500}}]}"#,
+                    at: cluster.nodes[0])
+                let path = "/api/workflows/\(accepted.id)/tasks"
+                let body =
+                    #"{"tasks":[{"ref":"b","task_type":"echo","depends_on":["a"]},"#
+                    + #"{"ref":"c","task_type":"gather","depends_on":["b"]}]}"#
+                let first = try await cluster.nodes[1].send(.POST, path, body: body)
+                    .document(as: ExtendedWorkflowDocument.self)
+                #expect(first.tasks.map(\.ref) == ["a", "b", "c"])
+                // Again, as after an answer that was lost.
+                let second = try await cluster.nodes[2].send(.POST, path, body: body)
+                    .document(as: ExtendedWorkflowDocument.self)
+                #expect(second == first)
+                let workflow = try await ended(accepted.id, at: cluster.nodes[2], cluster)
+                #expect(workflow.status == "completed")
+                #expect(workflow.progress.total == 3)
+                let late = try await cluster.nodes[1].send(
+                    .POST, path, body: #"{"tasks":[{"ref":"d","task_type":"noop"}]}"#)
+                #expect(late.status == 409)
+            }
+        }
+
         @Test func aCancelledWorkflowBeginsNothingMore() async throws {
             try await LocalCluster.run { cluster in
                 let accepted = try await submit(

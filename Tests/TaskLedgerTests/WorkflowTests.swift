@@ -252,6 +252,39 @@ struct WorkflowTests {
         #expect(bench.node.owner.task(bench.root) == nil)
     }
 
+    @Test func tasksAreAddedAsLongAsAStepIsOpen() throws {
+        var bench = try Bench([("a", [], true)])
+        let running = bench.starts()
+        func spec(_ ref: String) -> TaskSpec {
+            var spec = TaskSpec(type: "t")
+            spec.workflow = WorkflowPart(workflow: bench.root, ref: ref, role: .step)
+            return spec
+        }
+        func extend(_ refs: String...) -> ExtensionDecision {
+            let ids = bench.node.owner.makeIDs(for: Sample.ledger, count: refs.count, microseconds: 1)
+            for (ref, id) in zip(refs, ids) where bench.refs[ref] == nil { bench.refs[ref] = id }
+            return bench.node.owner.extendWorkflow(
+                bench.root, refs.map(spec), ids: ids, request: 3, at: bench.node.now)
+        }
+        #expect(extend("b", "c") == .done)
+        #expect(extend("d", "b") == .taken)
+        #expect(bench.node.owner.task(try #require(bench.refs["d"])) == nil)
+        try bench.complete(running["a"])
+        let more = bench.starts()
+        #expect(more.keys.sorted() == ["b", "c"])
+        #expect(bench.status == .blocked)
+        try bench.complete(more["b"])
+        try bench.fail(more["c"])
+        let undo = bench.starts()
+        #expect(Array(undo.keys) == ["undo-a"])
+        #expect(extend("e") == .over)
+        try bench.complete(undo["undo-a"])
+        _ = bench.settle()
+        #expect(bench.status == .failed)
+        #expect(extend("f") == .over)
+        #expect(bench.node.owner.extendWorkflow(Sample.task(7), [], ids: [], request: 4, at: .zero) == .unknown)
+    }
+
     @Test func neitherAWorkflowNorItsTasksAreRunAgainAsLongAsItIsOpen() throws {
         var bench = try Bench([("a", [], false), ("b", [], false)])
         let starts = bench.starts()

@@ -148,6 +148,24 @@ import Wire
         #expect(Self.hex { $0.ledgerEvent(all) } == allHex)
     }
 
+    @Test func moreTasksOfAWorkflow() throws {
+        var step = Self.spec
+        step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .step)
+        let request = ExtensionRequest(workflow: Self.id, ids: [Self.id], specs: [step])
+        let hex = Self.hex { $0.extensionRequest(request) }
+        #expect(hex.hasPrefix(Self.idHex + "01" + Self.idHex + "01"))
+        var writer = ByteWriter()
+        writer.extensionRequest(request)
+        var reader = ByteReader(writer.bytes)
+        #expect(try reader.extensionRequest() == request)
+        writer = ByteWriter()
+        writer.extensionRequest(ExtensionRequest(workflow: Self.id, ids: [Self.id], specs: [Self.spec]))
+        #expect(throws: WireError.invalid("tasks of a workflow")) {
+            var reader = ByteReader(writer.bytes)
+            _ = try reader.extensionRequest()
+        }
+    }
+
     /// The tasks of a workflow come with it, and belong to it.
     @Test func tasksThatAreNoWorkflowAreRefused() {
         let other = Acceptance(id: Self.id, spec: Self.spec, enqueuedAt: .zero, due: nil, expires: nil)
