@@ -30,7 +30,7 @@ extension TaskOwner {
         else {
             return .unknown
         }
-        let members = (ledgers[index].workflows[root] ?? []).compactMap { ledgers[index].primary.state[$0] }
+        let members = (ledgers[index].workflows[root]?.members ?? []).compactMap { ledgers[index].primary.state[$0] }
         let parts = members.compactMap(\.spec.workflow)
         guard !record.status.isFinal, record.failedBy == nil, !record.isCancelRequested,
             parts.allSatisfy(\.isStep), members.contains(where: { !$0.status.isFinal })

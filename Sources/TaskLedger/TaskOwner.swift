@@ -123,7 +123,7 @@ public struct TaskOwner: Sendable {
         /// Attempts whose outcome came second, and was counted.
         var discarded: Set<AttemptID> = []
         /// The tasks of each workflow. See `Workflows`.
-        var workflows: [TaskID: Set<TaskID>] = [:]
+        var workflows: [TaskID: Roster] = [:]
         /// Those whose end the registry has.
         var storedWorkflows: Set<TaskID> = []
     }
@@ -331,7 +331,7 @@ public struct TaskOwner: Sendable {
                     guard let record = ledgers[index].primary.state[id], record.status.isFinal else { continue }
                     effects.append(.ended(record))
                     endedHere(id)
-                    if let part = record.spec.workflow { stirred.insert(part.workflow) }
+                    if record.spec.workflow != nil { leaveOpen(record, in: index) }
                     if !settings.hasRegistry { archived(id, under: record.resultToken) }
                 }
             }

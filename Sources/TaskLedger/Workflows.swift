@@ -26,6 +26,21 @@ public import Primitives
 /// - The records of an open workflow are kept, whether or not the registry has the outcomes of its tasks; and until the
 ///   registry has the workflow's own.
 extension TaskOwner {
+    /// The tasks of one workflow: what would else be looked up in the records, at each of their ends.
+    struct Roster: Sendable {
+        var members: Set<TaskID> = []
+        /// Those whose end is not committed.
+        var open: Set<TaskID> = []
+        /// Milliseconds, of the latest end.
+        var latestEnd = Int64.min
+
+        mutating func enroll(_ record: TaskRecord) {
+            members.insert(record.id)
+            open.insert(record.id)
+            if let end = record.finishedAt?.milliseconds { latestEnd = max(latestEnd, end) }
+        }
+    }
+
     /// Accepts a workflow, its root first: all of it or nothing.
     mutating func acceptTogether(_ acceptances: [Acceptance], in index: Int) {
         let known = acceptances.map { ledgers[index].primary.state[$0.id]?.status }
@@ -43,8 +58,24 @@ extension TaskOwner {
     /// A task of a workflow came, or changed its status.
     mutating func enroll(_ record: TaskRecord, in index: Int) {
         guard let part = record.spec.workflow else { return }
-        if part.workflow != record.id { ledgers[index].workflows[part.workflow, default: []].insert(record.id) }
-        stirred.insert(part.workflow)
+        guard part.workflow != record.id else {
+            stirred.insert(record.id)
+            return
+        }
+        ledgers[index].workflows[part.workflow, default: Roster()].enroll(record)
+        guard let root = ledgers[index].primary.state[part.workflow] else { return }
+        // Only then something follows from what is no end.
+        if root.failedBy != nil || root.isCancelRequested { stirred.insert(part.workflow) }
+    }
+
+    /// The end of a task of a workflow is committed.
+    mutating func leaveOpen(_ record: TaskRecord, in index: Int) {
+        guard let part = record.spec.workflow, part.workflow != record.id else { return }
+        ledgers[index].workflows[part.workflow]?.open.remove(record.id)
+        // Its children are told by themselves: nothing else follows from a success but the last.
+        if record.status != .completed || ledgers[index].workflows[part.workflow]?.open.isEmpty == true {
+            stirred.insert(part.workflow)
+        }
     }
 
     mutating func leaveWorkflow(_ id: TaskID, in index: Int) {
@@ -53,7 +84,8 @@ extension TaskOwner {
             ledgers[index].workflows[id] = nil
             ledgers[index].storedWorkflows.remove(id)
         } else {
-            ledgers[index].workflows[part.workflow]?.remove(id)
+            ledgers[index].workflows[part.workflow]?.members.remove(id)
+            ledgers[index].workflows[part.workflow]?.open.remove(id)
         }
     }
 
@@ -76,10 +108,8 @@ extension TaskOwner {
     /// When a step ends, for all to see: later than those that ended before.
     func endTime(of record: TaskRecord, in index: Int, _ timestamp: Timestamp) -> Timestamp {
         guard let part = record.spec.workflow else { return timestamp }
-        let latest = (ledgers[index].workflows[part.workflow] ?? []).lazy.compactMap {
-            self.ledgers[index].primary.state[$0]?.finishedAt?.milliseconds
-        }.max()
-        return Timestamp(milliseconds: max(timestamp.milliseconds, (latest ?? .min) &+ 1))
+        let latest = ledgers[index].workflows[part.workflow]?.latestEnd ?? .min
+        return Timestamp(milliseconds: max(timestamp.milliseconds, latest &+ 1))
     }
 
     /// Whether the record has to stay, since a workflow is looked at by it.
@@ -96,8 +126,8 @@ extension TaskOwner {
         else {
             return nil
         }
-        let members = (ledgers[index].workflows[root] ?? []).sorted().compactMap { ledgers[index].primary.state[$0] }
-        return [record] + members
+        let members = ledgers[index].workflows[root]?.members.sorted() ?? []
+        return [record] + members.compactMap { ledgers[index].primary.state[$0] }
     }
 
     /// One look at one workflow.
@@ -110,7 +140,7 @@ extension TaskOwner {
         let microseconds: UInt64
 
         func carryOut(on owner: inout TaskOwner) {
-            let members = (owner.ledgers[index].workflows[root] ?? []).sorted()
+            let members = (owner.ledgers[index].workflows[root]?.members ?? []).sorted()
                 .compactMap { owner.ledgers[index].primary.state[$0] }
             let steps = members.filter { $0.spec.workflow?.isStep == true }
             let hasEnded = { [owner] (record: TaskRecord) in record.status.isFinal && owner.isTellable(record) }
