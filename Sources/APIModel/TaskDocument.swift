@@ -66,6 +66,8 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     /// Seconds.
     public var resultTTL: Double
     public var metadata: [String: String]
+    public var idempotencyKey: String?
+    public var orderingKey: String?
     public var createdAt: Timestamp
     /// When a scheduled task is due.
     public var runAt: Timestamp?
@@ -93,6 +95,8 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         case dependsOn = "depends_on"
         case onDependencyFailure = "on_dependency_failure"
         case taskType = "task_type"
+        case idempotencyKey = "idempotency_key"
+        case orderingKey = "ordering_key"
         case maxRetries = "max_retries"
         case resultTTL = "result_ttl"
         case createdAt = "created_at"
@@ -123,6 +127,8 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         delivery = spec.delivery.name
         resultTTL = Double(spec.resultTTL) / 1000
         metadata = Dictionary(spec.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        idempotencyKey = spec.idempotency?.key
+        orderingKey = spec.orderingKey
         createdAt = task.createdAt
         runAt = task.dueAt
         expiresAt = spec.expiry.map { Timestamp(milliseconds: task.createdAt.milliseconds &+ Int64(clamping: $0)) }
@@ -175,6 +181,8 @@ extension TaskDocument: JSONWritable {
             object.put(.delivery, delivery)
             object.put(.resultTTL, resultTTL)
             object.put(.metadata) { $0.object(metadata.sorted { $0.key < $1.key }) }
+            object.put(.idempotencyKey, idempotencyKey)
+            object.put(.orderingKey, orderingKey)
             object.put(.isCancelRequested, isCancelRequested)
             object.put(.duplicatesDiscarded, duplicatesDiscarded)
             object.put(.error, error)

@@ -99,6 +99,7 @@ extension HTTPField.Name {
     static let preferenceApplied = constant("Preference-Applied")
     static let prefer = constant("Prefer")
     static let idempotencyKey = constant("Idempotency-Key")
+    static let idempotentReplayed = constant("Idempotent-Replayed")
 
     /// A name that is a token, so that there always is one.
     private static func constant(_ name: String) -> HTTPField.Name {

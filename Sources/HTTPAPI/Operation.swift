@@ -1,4 +1,6 @@
 import APIModel
+import Primitives
+import TaskLedger
 
 /// What the OpenAPI document says of a route.
 struct Operation: Sendable {
@@ -42,6 +44,10 @@ extension Operation.Parameter {
     static let prefer = Self(
         name: "Prefer", place: "header", schema: ["type": "string", "examples": ["wait=20"]],
         description: "wait=SECONDS of RFC 7240, at most 60; the answer's Preference-Applied tells what was applied.")
+    static let idempotencyKey = Self(
+        name: "Idempotency-Key", place: "header",
+        schema: ["type": "string", "minLength": 1, "maxLength": .integer(Int64(Limits.keyBytes + 2))],
+        description: "The same as idempotency_key of the body.")
     static let id = Self(
         name: "id", place: "path", schema: ["type": "string", "format": "uuid"], description: "The id of a task.")
     static let queue = Self(

@@ -20,6 +20,8 @@ struct Problem: Error {
         case unsupportedMediaType = "unsupported-media-type"
         case invalidInput = "invalid-input"
         case unknownTaskType = "unknown-task-type"
+        case keyConflict = "key-conflict"
+        case keyPending = "key-pending"
         case headerTooLarge = "header-too-large"
         case internalError = "internal-error"
         case unavailable = "unavailable"
@@ -36,12 +38,12 @@ struct Problem: Error {
             case .notFound: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .requestTimeout: .requestTimeout
-            case .alreadyFinished, .notNeeded, .wrongState: .conflict
+            case .alreadyFinished, .notNeeded, .wrongState, .keyPending: .conflict
             case .resultExpired: .gone
             case .contentTooLarge: .contentTooLarge
             case .uriTooLong: .uriTooLong
             case .unsupportedMediaType: .unsupportedMediaType
-            case .invalidInput, .unknownTaskType: .unprocessableContent
+            case .invalidInput, .unknownTaskType, .keyConflict: .unprocessableContent
             case .headerTooLarge: .requestHeaderFieldsTooLarge
             case .internalError: .internalServerError
             case .unavailable, .full, .tooManyConnections: .serviceUnavailable
@@ -64,6 +66,8 @@ struct Problem: Error {
             case .unsupportedMediaType: "Unsupported media type"
             case .invalidInput: "Invalid input"
             case .unknownTaskType: "No handler for this task type"
+            case .keyConflict: "The idempotency key belongs to another request"
+            case .keyPending: "A request with this idempotency key is under way"
             case .headerTooLarge: "The header is too large"
             case .internalError: "An error of the server"
             case .unavailable: "Unavailable at the moment"

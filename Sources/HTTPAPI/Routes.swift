@@ -12,14 +12,18 @@ extension Route {
             method: .post, path: "/api/tasks", aliases: ["/tasks"],
             operation: Operation(
                 id: "submitTask", summary: "Submits a task. It is durable when the answer is sent.",
-                parameters: [.wait, .prefer], body: "Submission",
+                parameters: [.wait, .prefer, .idempotencyKey], body: "Submission",
                 answers: [
                     .init(status: 202, description: "Accepted; Location tells where it is.", schema: "Accepted"),
-                    .init(status: 200, description: "It ended while the client waited.", schema: "Task"),
+                    .init(
+                        status: 200,
+                        description:
+                            "It ended while the client waited; or it was accepted before, for the same request "
+                            + "under the same idempotency key (Idempotent-Replayed: true).", schema: "Submitted"),
                 ],
                 problems: [
                     .malformedJSON, .contentTooLarge, .unsupportedMediaType, .invalidInput, .unavailable, .unconfirmed,
-                    .diskFull,
+                    .diskFull, .keyConflict, .keyPending,
                 ]),
             handler: { try await $0.submit($1) }),
         Route(

@@ -7,7 +7,8 @@ enum Schemas {
     static let all: [String: JSONValue] = [
         "Submission": submission,
         "Batch": ["type": "array", "maxItems": .integer(Int64(Limits.batchTasks)), "items": reference("Submission")],
-        "Accepted": accepted, "BatchResult": batchResult, "Task": task, "TaskSummary": taskSummary,
+        "Accepted": accepted, "Submitted": ["anyOf": [reference("Accepted"), reference("Task")]],
+        "BatchResult": batchResult, "Task": task, "TaskSummary": taskSummary,
         "TaskList": taskList,
         "Workers": workers, "Queue": queue, "Queues": object(["queues": array(reference("Queue"))]), "Cluster": cluster,
         "Member": member, "Recovery": recovery, "Health": health, "Status": object(["status": string, "node": string]),
@@ -73,6 +74,10 @@ enum Schemas {
         ]
     }
 
+    private static let key: JSONValue = [
+        "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(Limits.keyBytes)),
+    ]
+
     static let submission: JSONValue = [
         "type": "object", "additionalProperties": false,
         "oneOf": [["required": ["task_type"]], ["required": ["name"]], ["required": ["type"]]],
@@ -110,6 +115,14 @@ enum Schemas {
             "expires_at": described(nullable(time), "Not started after; instead of expires_in."),
             "delivery": nullable(words(TaskSpec.Delivery.allCases.map(\.name))),
             "result_ttl": seconds("How long the outcome is kept.", upTo: Limits.horizonSeconds),
+            "idempotency_key": described(
+                key,
+                "Accepted once under this key: the same request is answered with the same task, another one refused."),
+            "idempotency_window": seconds(
+                "How long the key is bound, from when the task may start; a day if it is not given.",
+                upTo: Limits.horizonSeconds),
+            "ordering_key": described(
+                key, "Tasks of one key run one at a time, in the order of their acceptance."),
             "metadata": [
                 "type": ["object", "null"], "additionalProperties": string,
                 "maxProperties": .integer(Int64(Limits.metadataEntries)),
@@ -154,7 +167,8 @@ enum Schemas {
         "worker": nullable(string), "stolen_by": nullable(string), "max_retries": count,
         "retry": object(["backoff": string, "base": number, "max": number, "jitter": number]), "timeout": number,
         "delivery": words(TaskSpec.Delivery.allCases.map(\.name)), "result_ttl": number,
-        "metadata": ["type": "object", "additionalProperties": string], "cancel_requested": boolean,
+        "metadata": ["type": "object", "additionalProperties": string],
+        "idempotency_key": nullable(string), "ordering_key": nullable(string), "cancel_requested": boolean,
         "duplicates_discarded": count,
         "error": nullable(object(["type": string, "message": string, "retryable": boolean])),
         "depends_on": array(uuid),

@@ -1,7 +1,7 @@
 /// The members of a submitted task.
 enum SubmissionField: CaseIterable {
     case taskType, payload, priority, queue, maxRetries, retry, timeout, delay, runAt, expiresIn, expiresAt
-    case delivery, resultTTL, metadata
+    case delivery, resultTTL, metadata, idempotencyWindow
     case idempotencyKey, orderingKey, fairnessKey, dependsOn, onDependencyFailure, callbackURL
 
     /// The names that clients may use, the canonical one first.
@@ -22,6 +22,7 @@ enum SubmissionField: CaseIterable {
         case .resultTTL: ["result_ttl"]
         case .metadata: ["metadata"]
         case .idempotencyKey: ["idempotency_key"]
+        case .idempotencyWindow: ["idempotency_window"]
         case .orderingKey: ["ordering_key"]
         case .fairnessKey: ["fairness_key"]
         case .dependsOn: ["depends_on"]
@@ -35,9 +36,10 @@ enum SubmissionField: CaseIterable {
         switch self {
         case .taskType, .payload, .priority, .queue, .maxRetries, .retry, .timeout, .delay, .runAt, .expiresIn,
             .expiresAt,
-            .delivery, .resultTTL, .metadata, .dependsOn, .onDependencyFailure:
+            .delivery, .resultTTL, .metadata, .dependsOn, .onDependencyFailure, .idempotencyKey, .idempotencyWindow,
+            .orderingKey:
             true
-        case .idempotencyKey, .orderingKey, .fairnessKey, .callbackURL: false
+        case .fairnessKey, .callbackURL: false
         }
     }
 
@@ -59,6 +61,7 @@ enum SubmissionField: CaseIterable {
         case "result_ttl": self = .resultTTL
         case "metadata": self = .metadata
         case "idempotency_key": self = .idempotencyKey
+        case "idempotency_window": self = .idempotencyWindow
         case "ordering_key": self = .orderingKey
         case "fairness_key": self = .fairnessKey
         case "depends_on": self = .dependsOn

@@ -17,19 +17,29 @@ struct SubmissionParser {
     var spec = TaskSpec(type: "")
     private var runAt: Timestamp?
     private var expiresAt: Timestamp?
+    /// From the body, or else from the header.
+    private var idempotencyKey: String?
+    private let headerKey: String?
+    private var window: UInt64?
     /// Fields that were met, and under which name.
     private var met: [(field: SubmissionField, name: String)] = []
+    /// Where their values stand.
+    private var values: [(field: SubmissionField, range: Range<Int>)] = []
 
-    private init(_ parser: JSONPullParser, now: Timestamp, errorLimit: Int) {
+    private init(_ parser: JSONPullParser, now: Timestamp, key: String?, errorLimit: Int) {
         reader = FieldReader(parser, limit: errorLimit)
         self.now = now
+        headerKey = key
     }
 
     /// Reads the next value of `parser` as a task. Throws only if it is not JSON.
+    ///
+    /// - Parameter key: the header `Idempotency-Key`.
     static func parse(
-        _ parser: inout JSONPullParser, now: Timestamp, errorLimit: Int = APILimits.reportedErrors
+        _ parser: inout JSONPullParser, now: Timestamp, key: String? = nil,
+        errorLimit: Int = APILimits.reportedErrors
     ) throws(JSONError) -> Outcome {
-        var submission = SubmissionParser(parser, now: now, errorLimit: errorLimit)
+        var submission = SubmissionParser(parser, now: now, key: key, errorLimit: errorLimit)
         let outcome = try submission.parse()
         parser = submission.reader.parser
         return outcome
@@ -46,6 +56,7 @@ struct SubmissionParser {
         var isFirst = true
         while let key = try reader.parser.nextKey(isFirst: &isFirst) { try readField(key) }
         checkTogether()
+        settleKey()
         return reader.errors.isEmpty ? .spec(spec) : .invalid(reader.errors)
     }
 
@@ -63,7 +74,9 @@ struct SubmissionParser {
                     ? "given twice" : "\"\(earlier.name)\" and \"\(key)\" are the same field: give one of them")
         }
         met.append((field, key))
+        let start = reader.parser.position
         try readValue(of: field, pointer)
+        values.append((field, start..<reader.parser.position))
     }
 
     private mutating func readValue(of field: SubmissionField, _ pointer: String) throws(JSONError) {
@@ -106,11 +119,39 @@ struct SubmissionParser {
         case .metadata: try readMetadata(pointer)
         case .dependsOn: try readDependsOn(pointer)
         case .onDependencyFailure: try readOnDependencyFailure(pointer)
-        case .idempotencyKey, .orderingKey, .fairnessKey, .callbackURL:
+        case .idempotencyKey: idempotencyKey = try readKey(pointer) ?? idempotencyKey
+        case .idempotencyWindow:
+            window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
+        case .orderingKey: spec.orderingKey = try readKey(pointer)
+        case .fairnessKey, .callbackURL:
             let kind = try reader.parser.peek()
             try reader.parser.skipValue()
             if kind != .null { reader.report(pointer, "not supported by this version: leave it out") }
         }
+    }
+
+    private mutating func readKey(_ pointer: String) throws(JSONError) -> String? {
+        guard let key = try reader.string(pointer) else { return nil }
+        guard (1...Limits.keyBytes).contains(key.utf8.count) else {
+            reader.report(pointer, "must be 1...\(Limits.keyBytes) bytes, got \(key.utf8.count)")
+            return nil
+        }
+        return key
+    }
+
+    private mutating func settleKey() {
+        if let headerKey, let idempotencyKey, headerKey != idempotencyKey {
+            return reader.report(
+                "/idempotency_key", "the header Idempotency-Key says \(quoted(headerKey)): give one of them")
+        }
+        guard let key = idempotencyKey ?? headerKey else {
+            if window != nil {
+                reader.report("/idempotency_window", "there is no idempotency_key, in the body or as a header")
+            }
+            return
+        }
+        spec.idempotency = TaskSpec.Idempotency(
+            key: key, body: Fingerprint.of(values, in: reader.parser.bytes), window: window ?? Limits.keyWindow)
     }
 
     private mutating func readTaskType(_ pointer: String) throws(JSONError) {

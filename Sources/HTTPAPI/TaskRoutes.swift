@@ -10,9 +10,9 @@ extension API {
     func submit(_ request: APIRequest) async throws -> Response {
         let query = try request.query(["wait"])
         let wait = try Wait.parse(query: query["wait"], prefer: request.headers[values: .prefer])
-        try refuseIdempotencyKey(request)
+        let key = try idempotencyKey(request)
         _ = try BodyFormat.of(request.headers, allowsLines: false)
-        let spec = try await request.withBody(bodies) { try parse($0) }
+        let spec = try await request.withBody(bodies) { try parse($0, key) }
         let outcomes = await service.submit([spec])
         guard case .accepted(let accepted) = outcomes.first else {
             guard case .refused(let refusal) = outcomes.first else {
@@ -22,6 +22,7 @@ extension API {
         }
         var headers: HTTPFields = [.location: "/api/tasks/\(accepted.id)"]
         wait?.apply(to: &headers)
+        if accepted.isRepeated { headers[.idempotentReplayed] = "true" }
         if let wait {
             switch await lookUp(accepted.id, wait, request) {
             case .found(let task) where task.status.isFinal:
@@ -31,14 +32,36 @@ extension API {
             case .found, .unknown, .expired, .unavailable: break
             }
         }
-        return json(AcceptedDocument(accepted, of: spec), status: .accepted, headers: headers)
+        guard accepted.isRepeated else {
+            return json(AcceptedDocument(accepted, of: spec), status: .accepted, headers: headers)
+        }
+        var repeated = accepted
+        switch await service.task(accepted.id, wait: nil) {
+        case .found(let task) where task.status.isFinal:
+            return json(TaskDocument(task), headers: headers, reserving: size(of: task))
+        case .found(let task): repeated.status = task.status
+        case .archived(let document): return try archived(document, accepted.id, headers)
+        // Accepted it was, whatever cannot be said of it now.
+        case .unknown, .expired, .unavailable: break
+        }
+        return json(AcceptedDocument(repeated, of: spec), headers: headers)
     }
 
-    private func parse(_ body: [UInt8]) throws(Problem) -> TaskSpec {
+    /// A structured string (RFC 9651), as the draft of the header wants it, or the bare key that most clients send.
+    private func idempotencyKey(_ request: APIRequest) throws(Problem) -> String? {
+        guard var key = request.headers[.idempotencyKey] else { return nil }
+        if key.utf8.count >= 2, key.hasPrefix("\""), key.hasSuffix("\"") { key = String(key.dropFirst().dropLast()) }
+        guard (1...Limits.keyBytes).contains(key.utf8.count) else {
+            throw Problem.invalid("Idempotency-Key", "must be 1...\(Limits.keyBytes) bytes, got \(key.utf8.count)")
+        }
+        return key
+    }
+
+    private func parse(_ body: [UInt8], _ key: String?) throws(Problem) -> TaskSpec {
         let outcome: SubmissionParser.Outcome
         do {
             var parser = JSONPullParser(body)
-            outcome = try SubmissionParser.parse(&parser, now: clock())
+            outcome = try SubmissionParser.parse(&parser, now: clock(), key: key)
             try parser.finish()
         } catch {
             throw Problem.malformed(error)
@@ -51,7 +74,8 @@ extension API {
 
     func refuseIdempotencyKey(_ request: APIRequest) throws(Problem) {
         guard request.headers[.idempotencyKey] == nil else {
-            throw Problem.invalid("Idempotency-Key", "not supported by this version: leave the header out")
+            throw Problem.invalid(
+                "Idempotency-Key", "is for one task: give each task of the batch its own \"idempotency_key\"")
         }
     }
 
@@ -81,6 +105,16 @@ extension API {
                         pointer: "/depends_on/\(position)",
                         detail: "there is no such task, or it ended and its result_ttl is over")
                 })
+        case .keyConflict(let id):
+            Problem(
+                .keyConflict,
+                "this idempotency key was used for another request: task \(id); nothing was accepted. Use a new key for "
+                    + "a new task", id: id, headers: [.location: "/api/tasks/\(id)"])
+        case .keyPending:
+            Problem(
+                .keyPending,
+                "a request with this idempotency key may just be accepted; send the same request again in a second",
+                headers: [.retryAfter: "1"])
         case .unconfirmed(let id):
             Problem(
                 .unconfirmed,

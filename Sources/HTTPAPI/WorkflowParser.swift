@@ -276,7 +276,15 @@ struct WorkflowParser {
     private mutating func spec(of json: [UInt8], _ pointer: String) throws(JSONError) -> TaskSpec? {
         var parser = JSONPullParser(json)
         switch try SubmissionParser.parse(&parser, now: now) {
-        case .spec(let spec): return spec
+        case .spec(let spec):
+            guard spec.homeSlot == nil else {
+                report(
+                    pointer,
+                    "may have no idempotency_key and no ordering_key: a workflow is accepted as a whole, and its graph "
+                        + "is its order")
+                return nil
+            }
+            return spec
         case .invalid(let items):
             for item in items { report(pointer + item.pointer, item.detail) }
             return nil

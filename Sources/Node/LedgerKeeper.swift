@@ -93,6 +93,8 @@ actor LedgerKeeper {
             for part in parts(records, cost: \.cost) { put(.copyRecords(id, purpose, part)) }
         case .copyTail(let id, let purpose, let entries):
             for part in parts(entries, cost: \.event.cost) { put(.copyTail(id, purpose, part)) }
+        case .copyKeys(let id, let purpose, let keys):
+            for part in parts(keys, cost: \.cost) { put(.copyKeys(id, purpose, part)) }
         case .dropped(let id):
             snapshot?.dropped(id)
             put(record)

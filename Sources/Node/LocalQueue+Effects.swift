@@ -25,6 +25,9 @@ extension LocalQueue {
                 if watchers[record.id] != nil { ended.append(record) }
                 node.colleagues.archive.onLoop { $0.ended(record) }
             case .deposed(let copy): node.colleagues.replicas.onLoop { $0.deposed(copy) }
+            case .ship(let shipment): ship(shipment)
+            case .slotsShipped(let ledger, let term, let moves, let view):
+                tellVoters(.slotsShipped(ShippedSlots(ledger: ledger, view: view, term: term, moves: moves)))
             case .drained(let ledger, let term, let view):
                 tellVoters(.drained(DrainedLedger(ledger: ledger, view: view, term: term)))
             }

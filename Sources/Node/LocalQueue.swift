@@ -272,7 +272,7 @@ actor LocalQueue {
             : view.ledgers.filter { $0.primary == me }.map {
                 LedgerRole(
                     ledger: $0.id, term: $0.term, backups: $0.backups, isHome: $0.founder == me,
-                    restsUntil: restsUntil($0.id))
+                    restsUntil: restsUntil($0.id), slots: view.slots(of: $0.id), moves: view.moves(from: $0.id))
             }
         let made = owner.install(
             viewNumber: view.number, roles: roles, members: Set(view.members.map(\.id)),

@@ -18,11 +18,19 @@ actor MembershipActor {
     private var timerAt: Instant?
     /// Rises whenever a member has changed: its state, its profile, what is proven of it, or whether it drains.
     private(set) var version: UInt64 = 0
+    /// Where to ask for the cluster: the seeds, and who was in it when this process began. The seeds may have left for good.
+    private let contacts: [Address]
     private var leaving: [CheckedContinuation<Void, Never>] = []
     private var isStopped = false
 
     init(_ node: NodeContext, known view: View?, seed: UInt64) {
         self.node = node
+        // The seeds come last: if there are too many, these are kept.
+        let seeds = node.configuration.seeds
+        let known = (view?.members ?? []).map(\.profile.gossip).filter {
+            $0 != node.profile.gossip && !seeds.contains($0)
+        }
+        contacts = known.suffix(Limits.contacts) + seeds
         codec = GossipCodec(cluster: node.configuration.cluster)
         machine = Membership(
             myself: node.identity, profile: node.profile, viewNumber: view?.number ?? 0, seed: seed)
@@ -34,7 +42,7 @@ actor MembershipActor {
 
     func start(_ channel: any DatagramChannel) {
         self.channel = channel
-        handle(.join(seeds: node.configuration.seeds))
+        handle(.join(seeds: contacts))
     }
 
     func stop() {
@@ -158,4 +166,9 @@ actor MembershipActor {
             node.logger.warning("push-pull refused", metadata: ["from": "\(id)", "reason": "\(error)"])
         }
     }
+}
+
+extension Limits {
+    /// Members of its last view that a process asks for the cluster, beside its seeds.
+    static let contacts = 32
 }

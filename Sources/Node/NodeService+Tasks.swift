@@ -31,7 +31,7 @@ extension NodeService {
     }
 
     /// On the node's own clock, whatever that is.
-    private func sleep(_ duration: Duration) async {
+    func sleep(_ duration: Duration) async {
         // Unchecked: of a node that ends nobody waits any longer.
         await withUnsafeContinuation { continuation in
             node.scheduler.execute { [node] in

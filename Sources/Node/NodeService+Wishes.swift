@@ -158,6 +158,11 @@ extension NodeService {
                 reason: .dependencies,
                 detail: "it waits for the end of \(open.count) of the "
                     + "\(inspection.record.parents.count) tasks that it depends on", waitsFor: open)
+        case .order(let count):
+            return Explanation(
+                reason: .order,
+                detail: "\(count == 1 ? "1 task" : "\(count) tasks") with the same ordering key must end first",
+                ahead: count)
         case .fence(let until):
             return Explanation(
                 reason: .fenced,

@@ -35,6 +35,7 @@ final class NodeService: ClusterService {
 
     /// Here, or where there is room.
     private func accept(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
+        if specs.contains(where: { $0.homeSlot != nil }) { return await submitWithKeys(specs) }
         switch await actors.queue.submit(specs) {
         case .success(let tasks): return tasks.map(SubmissionOutcome.accepted)
         case .failure(.unconfirmed(let ids)): return ids.map { .refused(.unconfirmed($0)) }
@@ -57,6 +58,18 @@ final class NodeService: ClusterService {
         let first = await submit(Array(specs.prefix(count)))
         let rest = Array(specs.dropFirst(count))
         return first + (await forward(rest, after: .full(retryAfter: await actors.queue.retryAfter(rest))))
+    }
+
+    private func submitWithKeys(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
+        let keyed = specs.filter { $0.homeSlot != nil }
+        if keyed.count == specs.count { return await submitKeyed(specs) }
+        async let atHome = submitKeyed(keyed)
+        var others = await accept(specs.filter { $0.homeSlot == nil })[...]
+        var decided = await atHome[...]
+        return specs.map { spec in
+            (spec.homeSlot == nil ? others.popFirst() : decided.popFirst())
+                ?? .refused(.unavailable("the submission was lost on its way: try again"))
+        }
     }
 
     /// Task types that no node has a handler for, with the nearest known name; nil if there are none.

@@ -81,6 +81,7 @@ final class Switchboard: PeerDelegate {
             let status = actors.queue.onLoop { $0.status() }
             reply(Frame(.status, at: now) { $0.peerStatus(status) })
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
+        case .keyed, .ship: try route(keys: frame, tag, reply)
         case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
         case .workflow:
             let id = try frame.read(at: now) { reader throws(WireError) in try reader.taskID() }
@@ -145,6 +146,26 @@ final class Switchboard: PeerDelegate {
                 queue.forwarded(specs, ids: ids) { answer in
                     reply(Frame(.forward, at: node.now) { $0.forwardReply(answer) })
                 }
+            }
+        }
+    }
+
+    private func route(keys frame: Frame, _ tag: MessageTag, _ reply: @escaping PeerReply) throws(WireError) {
+        let now = node.now
+        let node = node
+        if tag == .keyed {
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.keyedRequest() }
+            actors.queue.onLoop { queue in
+                queue.decide(request) { answer in
+                    // Without an answer the asker knows that nobody knows.
+                    guard let answer else { return }
+                    reply(Frame(.keyed, at: node.now) { $0.keyedReply(answer) })
+                }
+            }
+        } else {
+            let shipment = try frame.read(at: now) { reader throws(WireError) in try reader.keyShipment() }
+            actors.queue.onLoop { queue in
+                queue.take(shipment) { isBound in reply(Frame(.ship, at: node.now) { $0.bool(isBound) }) }
             }
         }
     }
@@ -215,7 +236,7 @@ final class Switchboard: PeerDelegate {
             }
             actors.queue.onLoop { $0.heard(news) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend:
+            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship:
             throw .invalid("a request sent as a message")
         }
     }

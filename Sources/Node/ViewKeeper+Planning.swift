@@ -126,6 +126,7 @@ extension ViewKeeper {
             case .unreachable(let complaint): observed.unreachableBackups.append(complaint)
             case .drained(let ledger): observed.drainedLedgers.append(ledger)
             case .change(let change): observed.changes.append(change)
+            case .slotsShipped(let shipped): observed.shippedSlots.append(shipped)
             }
         }
         observed.positions = positions

@@ -82,10 +82,12 @@ public struct AcceptedTask: Sendable, Hashable {
     /// Nodes that hold the task, the owner first.
     public var holders: [NodeName]
     public var createdAt: Timestamp
+    /// It was accepted before, for the same request under the same idempotency key; `status` is that of then.
+    public var isRepeated: Bool
 
     public init(
         id: TaskID, status: TaskStatus, owner: NodeName, durability: Durability, holders: [NodeName],
-        createdAt: Timestamp
+        createdAt: Timestamp, isRepeated: Bool = false
     ) {
         self.id = id
         self.status = status
@@ -93,6 +95,7 @@ public struct AcceptedTask: Sendable, Hashable {
         self.durability = durability
         self.holders = holders
         self.createdAt = createdAt
+        self.isRepeated = isRepeated
     }
 }
 
@@ -115,6 +118,10 @@ public enum SubmissionRefusal: Sendable, Hashable {
     case unknownParents([Int])
     /// Sent to the node that has to decide, which did not answer in time. It may have been accepted: ask for the id. 504.
     case unconfirmed(TaskID)
+    /// Its idempotency key stands for this task, which was accepted for another request: 422.
+    case keyConflict(TaskID)
+    /// Whether a request with its idempotency key was accepted cannot be told yet: 409, and the same may be sent again.
+    case keyPending
 }
 
 extension SubmissionRefusal {
@@ -126,7 +133,9 @@ extension SubmissionRefusal {
             .diskFull((disks + more).sorted { $0.node < $1.node })
         // As soon as any of them has room.
         case (.full(let mine), .full(let other)): .full(retryAfter: min(mine, other))
-        case (.full, .diskFull), (.unknownTaskType, _), (.unknownParents, _), (.unconfirmed, _): self
+        case (.full, .diskFull), (.unknownTaskType, _), (.unknownParents, _), (.unconfirmed, _), (.keyConflict, _),
+            (.keyPending, _):
+            self
         case (.diskFull, _), (.full, _), (.unavailable, _): other
         }
     }

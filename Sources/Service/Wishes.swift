@@ -111,6 +111,8 @@ public struct Explanation: Sendable, Hashable {
         case retryRest = "retry_rest"
         /// It waits for other tasks.
         case dependencies
+        /// Tasks with the same ordering key come before it.
+        case order
         /// Its ledger has just changed owners: until the earlier one cannot start it any more.
         case fenced
         /// Its owner drains, or may not start tasks.

@@ -139,6 +139,7 @@ extension TaskRecord {
         parents[index] = outcome
         switch verdict {
         case .waits: break
+        case .isReleased where isBehind: break
         case .isReleased:
             status = due == nil ? .pending : .scheduled
             history.append(TaskHistory.Step(kind: .released, at: at, run: run, due: due))

@@ -14,6 +14,8 @@ public enum WaitCause: Hashable, Sendable {
     case retryRest
     /// It waits for other tasks.
     case dependencies
+    /// So many tasks with the same ordering key come before it.
+    case order(behind: Int)
     /// Its ledger has changed owners, and an earlier one may still start it, up to that time.
     case fence(until: Instant?)
     /// Its owner drains, or is not allowed to start tasks.
@@ -32,7 +34,9 @@ extension TaskOwner {
         case .completed, .failed, .cancelled, .expired: return .ended
         case .processing: return record.lease?.isStarted == true ? .runs : .granted
         case .scheduled: return record.failures > 0 && record.attempts > 0 ? .retryRest : .notDue
-        case .blocked: return .dependencies
+        case .blocked:
+            guard record.isBehind, let index = index(of: record.id) else { return .dependencies }
+            return .order(behind: ledgers[index].primary.state.countBefore(record))
         case .pending: break
         }
         if let until = revoked[record.id] { return .fence(until: until) }

@@ -40,7 +40,7 @@ extension TaskOwner {
         else { return .full }
         let refs = Set(parts.map(\.ref))
         guard specs.allSatisfy({ $0.workflow.map { !refs.contains($0.ref) } ?? false }) else { return .taken }
-        acceptTogether(zip(ids, specs).map { acceptance($0, $1, at: now) }, in: index)
+        acceptTogether(zip(ids, specs).map { Acceptance(id: $0, spec: $1, at: now) }, in: index)
         ledgers[index].primary.whenCommitted(.accepted(request: request))
         return .done
     }

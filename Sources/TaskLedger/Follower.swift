@@ -11,8 +11,21 @@ struct Follower: Sendable {
         case locating(isAsked: Bool)
         /// Everything up to `sent` is on its way.
         case streaming(sent: Place)
-        /// Its ledger is being replaced: tasks from `next` on are still to be sent, and entries after `sent`.
-        case copying(ids: [TaskID], next: Int, sent: Place)
+        /// Its ledger is being replaced: what follows `next` in `content` is still to be sent, and entries after `sent`.
+        case copying(Content, next: Int, sent: Place)
+    }
+
+    /// What a whole copy is made of, in the order in which it is sent: tasks, then keys.
+    struct Content: Sendable {
+        let ids: [TaskID]
+        let keys: [KeyName]
+
+        init(of state: LedgerState) {
+            ids = state.sortedIDs
+            keys = state.keys.sortedNames
+        }
+
+        var count: Int { ids.count + keys.count }
     }
 
     let holder: StoreHolder

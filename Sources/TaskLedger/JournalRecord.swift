@@ -30,6 +30,8 @@ public enum JournalRecord: Hashable, Sendable {
     case copyTail(LedgerID, Purpose, [LedgerEntry])
     /// Tasks as they were when this was written, all entries written before included.
     case copyRecords(LedgerID, Purpose, [TaskRecord])
+    /// Idempotency keys as they were when this was written.
+    case copyKeys(LedgerID, Purpose, [KeyBinding])
     /// Tasks up to `forgottenUpTo` may have been in the ledger, and been forgotten.
     case copyEnds(LedgerID, Purpose, committed: UInt64, forgottenUpTo: TaskID?)
     /// The node keeps nothing of the ledger any more.
@@ -41,7 +43,7 @@ public enum JournalRecord: Hashable, Sendable {
         switch self {
         case .opened: nil
         case .entries(let id, _, _, _), .seen(let id, _), .copyBegins(let id, _, _, _), .copyTail(let id, _, _),
-            .copyRecords(let id, _, _), .copyEnds(let id, _, _, _), .dropped(let id):
+            .copyRecords(let id, _, _), .copyKeys(let id, _, _), .copyEnds(let id, _, _, _), .dropped(let id):
             id
         }
     }
@@ -134,6 +136,12 @@ public struct StoredLedgers: Sendable {
         case .copyRecords(_, .snapshot, let records):
             guard stored.snapshot != nil else { throw .noCopyBegun(id) }
             for record in records { stored.snapshot?.insert(record) }
+        case .copyKeys(_, .incoming, let keys):
+            guard stored.incoming != nil else { throw .noCopyBegun(id) }
+            stored.incoming?.bind(keys)
+        case .copyKeys(_, .snapshot, let keys):
+            guard stored.snapshot != nil else { throw .noCopyBegun(id) }
+            stored.snapshot?.bind(keys)
         case .copyEnds(_, .incoming, let committed, let forgotten):
             guard var copy = stored.incoming else { throw .noCopyBegun(id) }
             copy.forgot(upTo: forgotten)

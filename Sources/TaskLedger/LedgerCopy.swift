@@ -49,6 +49,14 @@ public struct LedgerCopy: Sendable {
     /// The primary's record of a task, while the whole ledger is being copied.
     mutating func insert(_ record: TaskRecord) { state.insert(record) }
 
+    /// The primary's idempotency keys, while the whole ledger is being copied.
+    mutating func bind(_ bindings: [KeyBinding]) {
+        for binding in bindings { state.bind(binding) }
+    }
+
+    /// See `LedgerState`.
+    mutating func settleLanes() { state.settleLanes() }
+
     mutating func forgot(upTo id: TaskID?) { state.forgot(upTo: id) }
 
     /// Entries up to `last`, whose effects are in the records of the tasks.

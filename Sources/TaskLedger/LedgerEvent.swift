@@ -55,6 +55,8 @@ public enum LedgerEvent: Hashable, Sendable {
     case forgotten(TaskID)
     /// A client wants another priority, or another time, of a task that waits; `due` nil: it may start.
     case changed(TaskID, Priority, due: Instant?, at: Timestamp)
+    /// Idempotency keys whose slots this ledger is to have, from the one that has them now.
+    case bound([KeyBinding])
     /// A client wants a task that has ended run again. From then on it is enqueued at `enqueuedAt`.
     case retried(TaskID, run: UInt32, enqueuedAt: Instant, at: Timestamp)
     /// The second task has ended, which the first waits for. May release the first, or end it: see `Dependencies`.
@@ -66,7 +68,8 @@ public enum LedgerEvent: Hashable, Sendable {
     /// All that belongs to the workflow has ended.
     case workflowEnded(TaskID, TaskStatus, TaskFailure?, at: Timestamp)
 
-    public var task: TaskID {
+    /// The task that it is about; nil: none.
+    public var task: TaskID? {
         switch self {
         case .accepted(let acceptance): acceptance.id
         case .acceptedTogether(let acceptances): acceptances.first?.id ?? TaskID(high: 0, low: 0)
@@ -76,6 +79,7 @@ public enum LedgerEvent: Hashable, Sendable {
             .cancelled(let id, _), .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id),
             .changed(let id, _, _, _), .retried(let id, _, _, _), .dependencyEnded(let id, _, _, _):
             id
+        case .bound: nil
         }
     }
 
@@ -91,6 +95,7 @@ public enum LedgerEvent: Hashable, Sendable {
         case .leased, .started, .interrupted, .cancelRequested, .cancelled, .expired, .duplicateDiscarded, .forgotten,
             .changed, .retried, .workflowFailing:
             64
+        case .bound(let bindings): bindings.reduce(64) { $0 + $1.cost }
         }
     }
 }
@@ -112,6 +117,14 @@ public struct Acceptance: Hashable, Sendable {
         self.enqueuedAt = enqueuedAt
         self.due = due
         self.expires = expires
+    }
+
+    /// What its idempotency key stands for from now on.
+    var binding: KeyBinding? {
+        guard let idempotency = spec.idempotency, let name = spec.keyName else { return nil }
+        return KeyBinding(
+            name: name, body: idempotency.body, task: id,
+            until: (due ?? enqueuedAt) + .milliseconds(Int64(clamping: idempotency.window)))
     }
 }
 
@@ -135,7 +148,8 @@ public struct Lease: Hashable, Sendable {
 extension TaskSpec {
     /// About how many bytes it takes.
     public var cost: Int {
-        payload.count + type.utf8.count + queue.utf8.count
+        payload.count + type.utf8.count + queue.utf8.count + (orderingKey?.utf8.count ?? 0)
+            + (idempotency.map { $0.key.utf8.count + 32 } ?? 0)
             + metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 16 } + 24 * dependencies.parents.count
             + (workflow?.cost ?? 0)
     }

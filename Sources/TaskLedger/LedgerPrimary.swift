@@ -101,6 +101,9 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
 
     public mutating func becomeDue(_ id: TaskID) { copy.becomeDue(id) }
 
+    /// As new primary.
+    mutating func settleLanes() { copy.settleLanes() }
+
     /// What is committed by now and was not taken before, in order.
     public mutating func takeCommitted() -> [Action] {
         advance()
@@ -190,17 +193,17 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
                 }
                 effects.append(.append(request(after: sent, entries), to: holder, epoch: epoch))
                 followers[index].progress = .streaming(sent: entries.last?.place ?? sent)
-            case .copying(let ids, let next, let sent):
+            case .copying(let content, let next, let sent):
                 if sent != copy.last, next > 0 {
                     guard let entries = copy.entries(after: sent.sequence, bytes: Limits.appendBytes) else {
                         return startCopy(index, &effects)
                     }
                     effects.append(.append(request(after: sent, entries), to: holder, epoch: epoch))
-                    followers[index].progress = .copying(ids: ids, next: next, sent: entries.last?.place ?? sent)
+                    followers[index].progress = .copying(content, next: next, sent: entries.last?.place ?? sent)
                 } else {
                     // Tasks that came since the copy was decided on are in its first chunk's place, so they belong to it too.
-                    let ids = next == 0 ? state.sortedIDs : ids
-                    effects.append(.copy(chunk(index, ids, next), to: holder, epoch: epoch))
+                    let content = next == 0 ? Follower.Content(of: state) : content
+                    effects.append(.copy(chunk(index, content, next), to: holder, epoch: epoch))
                 }
             }
             followers[index].requestsUnderWay += 1
@@ -210,12 +213,14 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
     private mutating func startCopy(_ index: Int, _ effects: inout [ReplicationEffect]) {
         followers[index].epoch &+= 1
         followers[index].requestsUnderWay = 0
-        followers[index].progress = .copying(ids: state.sortedIDs, next: 0, sent: copy.last)
+        followers[index].progress = .copying(Follower.Content(of: state), next: 0, sent: copy.last)
         fill(index, &effects)
     }
 
-    private mutating func chunk(_ index: Int, _ ids: [TaskID], _ first: Int) -> CopyRequest {
+    private mutating func chunk(_ index: Int, _ content: Follower.Content, _ first: Int) -> CopyRequest {
+        let ids = content.ids
         var records: [TaskRecord] = []
+        var keys: [KeyBinding] = []
         var cost = 0
         var next = first
         while next < ids.count, cost < Limits.copyBytes {
@@ -225,14 +230,21 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
             }
             next += 1
         }
-        let isLast = next == ids.count
+        while next >= ids.count, next < content.count, cost < Limits.copyBytes {
+            if let binding = state.keys[content.keys[next - ids.count]] {
+                keys.append(binding)
+                cost += binding.cost
+            }
+            next += 1
+        }
+        let isLast = next == content.count
         let place = copy.last
         // `next` is at least 1 from here on, also for an empty ledger: entries may follow.
         followers[index].progress =
-            isLast ? .streaming(sent: place) : .copying(ids: ids, next: max(next, 1), sent: place)
+            isLast ? .streaming(sent: place) : .copying(content, next: max(next, 1), sent: place)
         return CopyRequest(
             ledger: id, term: term, isFirst: first == 0, isLast: isLast, place: place, records: records,
-            committed: committed, forgottenUpTo: isLast ? state.forgottenUpTo : nil)
+            keys: keys, committed: committed, forgottenUpTo: isLast ? state.forgottenUpTo : nil)
     }
 
     private func request(after place: Place, _ entries: [LedgerEntry], offerAfter: UInt64 = 0) -> AppendRequest {
@@ -289,7 +301,7 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
                 return .none
             }
             if isWhole {
-                followers[index].progress = .copying(ids: state.sortedIDs, next: 0, sent: copy.last)
+                followers[index].progress = .copying(Follower.Content(of: state), next: 0, sent: copy.last)
             } else if let end = tail.last?.place {
                 followers[index].progress = .locating(isAsked: true)
                 let request = request(after: copy.last, [], offerAfter: end.sequence)

@@ -21,12 +21,21 @@ public struct LedgerState: Sendable {
     /// How many tasks of each queue are in each status, by the status's raw value.
     public private(set) var depth: [String: [Int]] = [:]
 
+    public private(set) var keys = KeyBindings()
+    private var lanes = OrderingLanes()
+    /// How many tasks with ordering keys of each slot have not completed.
+    private var orders: [KeySlot: Int] = [:]
+    /// The task that the last event let go, if any: nothing comes before it any more.
+    private(set) var released: TaskID?
+
     private var processing: Set<TaskID> = []
     /// Tasks that were forgotten not long ago, with the token of their outcome: a later outcome of one is a duplicate.
     private(set) var forgotten: [TaskID: Token] = [:]
     private var forgottenOrder: Deque<TaskID> = []
     /// Ids up to this one may have been forgotten, though `forgotten` does not say so.
     private var horizon: TaskID?
+
+    func hasForgotten(_ id: TaskID) -> Bool { forgotten[id] != nil }
 
     /// Whether a task that is not known now may have been: it is not to be taken for a new one.
     func mayHaveForgotten(_ id: TaskID) -> Bool {
@@ -49,20 +58,78 @@ public struct LedgerState: Sendable {
     public var sortedIDs: [TaskID] { tasks.keys.sorted() }
 
     mutating func apply(_ event: LedgerEvent) {
+        released = nil
         switch event {
         case .accepted(let acceptance):
             guard tasks[acceptance.id] == nil else { return }
-            insert(TaskRecord(acceptance))
+            accept(acceptance)
         case .acceptedTogether(let acceptances):
-            for acceptance in acceptances where tasks[acceptance.id] == nil { insert(TaskRecord(acceptance)) }
+            for acceptance in acceptances where tasks[acceptance.id] == nil { accept(acceptance) }
+        case .bound(let bindings):
+            for binding in bindings { keys.bind(binding, at: nil) }
         case .forgotten(let id):
             guard let record = tasks[id], record.status.isFinal else { return }
             remove(record)
             remember(record)
         default:
-            update(event.task) { $0.apply(event) }
+            if let id = event.task { change(id, by: event) }
         }
     }
+
+    private mutating func accept(_ acceptance: Acceptance) {
+        var record = TaskRecord(acceptance)
+        if let key = record.spec.orderingKey {
+            record.ordinal = lanes.join(record.id, key)
+            if !lanes.isFirst(record.id, of: key) { record.block() }
+        }
+        add(record)
+        if let binding = acceptance.binding { keys.bind(binding, at: acceptance.enqueuedAt) }
+    }
+
+    private mutating func change(_ id: TaskID, by event: LedgerEvent) {
+        var key: String?
+        var wasOpen = false
+        var isOpen = false
+        update(id) { record in
+            wasOpen = !record.status.isFinal
+            record.apply(event)
+            isOpen = !record.status.isFinal
+            key = record.spec.orderingKey
+        }
+        guard let key, wasOpen != isOpen else { return }
+        if isOpen {
+            let ordinal = lanes.join(id, key)
+            let isFirst = lanes.isFirst(id, of: key)
+            update(id) { record in
+                record.ordinal = ordinal
+                if !isFirst { record.block() }
+            }
+        } else if let next = lanes.leave(id, key) {
+            update(next) { $0.unblock() }
+            released = next
+        }
+    }
+
+    /// Whether a task is the first one of its ordering key, or has none.
+    func isFirstInLane(_ record: TaskRecord) -> Bool {
+        record.spec.orderingKey.map { lanes.isFirst(record.id, of: $0) } ?? true
+    }
+
+    /// How many tasks with the same ordering key come before this one.
+    func countBefore(_ record: TaskRecord) -> Int {
+        record.spec.orderingKey.map { lanes.count(before: record.id, of: $0) } ?? 0
+    }
+
+    /// Whether no task with an ordering key of this slot is here that is open, or may be run again.
+    func isFreeOfOrders(in slot: KeySlot) -> Bool { orders[slot] == nil }
+
+    /// The first task of each lane may run, and no other: a copy that was made of records and entries in between may have
+    /// it otherwise.
+    mutating func settleLanes() {
+        for id in lanes.heads { update(id) { $0.unblock() } }
+    }
+
+    mutating func bind(_ binding: KeyBinding) { keys.bind(binding, at: nil) }
 
     /// In place: a record is not copied to be changed.
     private mutating func update(_ id: TaskID, _ change: (inout TaskRecord) -> Void) {
@@ -85,6 +152,11 @@ public struct LedgerState: Sendable {
             outcomeCount += sign
             outcomeCost += sign * cost
         }
+        if let key = record.spec.orderingKey, record.status != .completed {
+            let slot = KeySlot(of: key, in: .ordering)
+            orders[slot, default: 0] += sign
+            if orders[slot] == 0 { orders[slot] = nil }
+        }
         let status = Int(record.status.rawValue)
         if record.status == .processing {
             if sign > 0 { processing.insert(record.id) } else { processing.remove(record.id) }
@@ -96,7 +168,17 @@ public struct LedgerState: Sendable {
 
     /// A record from a snapshot replaces what was known of its task.
     mutating func insert(_ record: TaskRecord) {
-        if let old = tasks[record.id] { remove(old) }
+        if let old = tasks[record.id] {
+            remove(old)
+            if let key = old.spec.orderingKey, !old.status.isFinal { _ = lanes.leave(old.id, key) }
+        }
+        if let key = record.spec.orderingKey, !record.status.isFinal {
+            lanes.insert(record.id, key, ordinal: record.ordinal)
+        }
+        add(record)
+    }
+
+    private mutating func add(_ record: TaskRecord) {
         tasks[record.id] = record
         count(record, 1)
     }

@@ -97,6 +97,8 @@ public struct Replica: Sendable {
         }
         incoming = nil
         for record in request.records { gathering.insert(record) }
+        gathering.bind(request.keys)
+        if !request.keys.isEmpty { records.append(.copyKeys(copy.id, .incoming, request.keys)) }
         if !request.records.isEmpty { records.append(.copyRecords(copy.id, .incoming, request.records)) }
         guard request.isLast else {
             incoming = gathering

@@ -34,13 +34,15 @@ public struct CopyRequest: Hashable, Sendable {
     /// Where the primary was when it sent this: every earlier entry is in a chunk, or was sent before.
     public var place: Place
     public var records: [TaskRecord]
+    /// Some of its idempotency keys.
+    public var keys: [KeyBinding]
     public var committed: UInt64
     /// Tasks up to this one may have been in the ledger, and been forgotten.
     public var forgottenUpTo: TaskID?
 
     public init(
         ledger: LedgerID, term: Term, isFirst: Bool, isLast: Bool, place: Place, records: [TaskRecord],
-        committed: UInt64, forgottenUpTo: TaskID? = nil
+        keys: [KeyBinding] = [], committed: UInt64, forgottenUpTo: TaskID? = nil
     ) {
         self.ledger = ledger
         self.term = term
@@ -48,6 +50,7 @@ public struct CopyRequest: Hashable, Sendable {
         self.isLast = isLast
         self.place = place
         self.records = records
+        self.keys = keys
         self.committed = committed
         self.forgottenUpTo = forgottenUpTo
     }

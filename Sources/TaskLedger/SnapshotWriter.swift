@@ -8,7 +8,7 @@ public import Primitives
 /// beginning if it comes back.
 public struct SnapshotWriter: Sendable {
     private var begun: Set<LedgerID> = []
-    private var current: (ledger: LedgerID, tasks: ArraySlice<TaskID>)?
+    private var current: (ledger: LedgerID, tasks: ArraySlice<TaskID>, keys: ArraySlice<KeyName>)?
 
     public init() {}
 
@@ -30,11 +30,11 @@ public struct SnapshotWriter: Sendable {
         if current == nil {
             guard let id = ledgers.first(where: { !begun.contains($0) }), let copy = copy(id) else { return nil }
             begun.insert(id)
-            current = (id, copy.state.sortedIDs[...])
+            current = (id, copy.state.sortedIDs[...], copy.state.keys.sortedNames[...])
             records.append(.copyBegins(id, .snapshot, place: copy.last, seen: copy.seen))
             records.append(.copyTail(id, .snapshot, copy.uncommitted))
         }
-        guard let (id, tasks) = current, let copy = copy(id) else { return records }
+        guard let (id, tasks, keys) = current, let copy = copy(id) else { return records }
         var rest = tasks
         var parts: [TaskRecord] = []
         var cost = 0
@@ -44,12 +44,20 @@ public struct SnapshotWriter: Sendable {
             cost += record.cost
         }
         if !parts.isEmpty { records.append(.copyRecords(id, .snapshot, parts)) }
-        if rest.isEmpty {
+        var restOfKeys = keys
+        var bindings: [KeyBinding] = []
+        while cost < bytes, let key = restOfKeys.popFirst() {
+            guard let binding = copy.state.keys[key] else { continue }
+            bindings.append(binding)
+            cost += binding.cost
+        }
+        if !bindings.isEmpty { records.append(.copyKeys(id, .snapshot, bindings)) }
+        if rest.isEmpty, restOfKeys.isEmpty {
             records.append(
                 .copyEnds(id, .snapshot, committed: copy.committed, forgottenUpTo: copy.state.forgottenUpTo))
             current = nil
         } else {
-            current = (id, rest)
+            current = (id, rest, restOfKeys)
         }
         return records
     }

@@ -29,8 +29,10 @@ extension TaskOwner {
             }
             let assignment = assignment(record, in: index)
             let lease = Lease(token: assignment.token, holder: me, at: timestamp, isStarted: true)
+            // With it everything before it is committed: what its key stands for, the end of the one before it in its order.
             let waits =
-                record.spec.delivery == .atMostOnce || record.interruptions > 0 || !record.spec.dependencies.isEmpty
+                record.spec.delivery == .atMostOnce || record.interruptions > 0 || record.spec.homeSlot != nil
+                || !record.spec.dependencies.isEmpty
             #if PLANTED_BUGS
             if PlantedBug.isActive(.onceBeforeCommit), !isSolitary {
                 self.record(.leased(record.id, lease), in: index)

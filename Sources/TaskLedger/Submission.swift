@@ -30,7 +30,7 @@ extension TaskOwner {
         if let given, specs.first?.isWorkflow == true {
             if ledgers[index].primary.state[given[0]] == nil {
                 acceptTogether(
-                    zip(given, specs).map { acceptance($0, $1, at: now) }, in: index)
+                    zip(given, specs).map { Acceptance(id: $0, spec: $1, at: now) }, in: index)
             }
             ledgers[index].primary.whenCommitted(.accepted(request: request))
             return given
@@ -41,16 +41,10 @@ extension TaskOwner {
             let id = given?[position] ?? ids.next(for: ledgers[index].primary.id, microseconds: microseconds)
             accepted.append(id)
             guard ledgers[index].primary.state[id] == nil else { continue }
-            record(.accepted(acceptance(id, spec, at: now)), in: index)
+            record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
         }
         ledgers[index].primary.whenCommitted(.accepted(request: request))
         return accepted
-    }
-
-    func acceptance(_ id: TaskID, _ spec: TaskSpec, at now: Instant) -> Acceptance {
-        Acceptance(
-            id: id, spec: spec, enqueuedAt: now, due: spec.delay == 0 ? nil : now + .milliseconds(Int64(spec.delay)),
-            expires: spec.expiry.map { now + .milliseconds(Int64($0)) })
     }
 
     /// The ledger into which this node accepts tasks.
@@ -59,6 +53,12 @@ extension TaskOwner {
     /// Ids for tasks that another node's ledger is to accept.
     public mutating func makeIDs(for ledger: LedgerID, count: Int, microseconds: UInt64) -> [TaskID] {
         (0..<count).map { _ in ids.next(for: ledger, microseconds: microseconds) }
+    }
+
+    /// The nodes that hold what a ledger of this node accepts.
+    public func holders(of ledger: LedgerID) -> [NodeName] {
+        guard let index = index(of: ledger) else { return [] }
+        return [me.name] + ledgers[index].primary.backups.map(\.name)
     }
 
     /// The nodes that hold what was submitted, and whether these are as many as the view wants.

@@ -9,15 +9,21 @@ public struct LedgerRole: Hashable, Sendable {
     public var isHome: Bool
     /// Nothing of it may be started before, since an earlier primary still may (rule R3); nil: that is over.
     public var restsUntil: Instant?
+    /// The key slots that belong to it, and those of them that another ledger is to have.
+    public var slots: Set<KeySlot>
+    public var moves: [SlotMove]
 
     public init(
-        ledger: LedgerID, term: Term, backups: [StoreHolder], isHome: Bool, restsUntil: Instant? = nil
+        ledger: LedgerID, term: Term, backups: [StoreHolder], isHome: Bool, restsUntil: Instant? = nil,
+        slots: Set<KeySlot> = [], moves: [SlotMove] = []
     ) {
         self.ledger = ledger
         self.term = term
         self.backups = backups
         self.isHome = isHome
         self.restsUntil = restsUntil
+        self.slots = slots
+        self.moves = moves
     }
 }
 
@@ -68,6 +74,7 @@ extension TaskOwner {
             if let index = index(of: role.ledger) {
                 ledgers[index].primary.install(viewNumber: viewNumber, backups: role.backups)
                 ledgers[index].isHome = role.isHome
+                install(role, in: index)
                 shortenRest(index, to: role.restsUntil, at: now)
                 continue
             }
@@ -83,6 +90,7 @@ extension TaskOwner {
             let position = ledgers.firstIndex { $0.primary.id > role.ledger } ?? ledgers.endIndex
             let rest = role.restsUntil.flatMap { $0 > now ? $0 : nil }
             ledgers.insert(Owned(primary: primary, isHome: role.isHome, restsUntil: rest), at: position)
+            install(role, in: position)
             let recovered = inherit(position, at: now)
             if role.term > .first {
                 takeovers.append(TakeoverRecord(ledger: role.ledger, term: role.term, recovered: recovered))
@@ -90,6 +98,7 @@ extension TaskOwner {
         }
         revokeLeases(notHeldBy: members, leaseRests, at: now, timestamp: timestamp)
         askAllAgain()
+        for index in ledgers.indices { advanceHandover(in: index, at: now, into: &effects) }
         var replication: [ReplicationEffect] = []
         for index in ledgers.indices { ledgers[index].primary.askAgain(into: &replication) }
         effects.append(contentsOf: replication.map(OwnerEffect.replicate))
@@ -99,6 +108,7 @@ extension TaskOwner {
     /// Steps 2, 4 and 5. Returns how many tasks have no outcome.
     private mutating func inherit(_ index: Int, at now: Instant) -> Int {
         let ledger = ledgers[index].primary.id
+        ledgers[index].primary.settleLanes()
         for id in ledgers[index].primary.state.sortedIDs {
             guard let record = ledgers[index].primary.state[id] else { continue }
             enroll(record, in: index)
@@ -160,7 +170,7 @@ extension TaskOwner {
             case .accepted(let request): effects.append(.unconfirmed(request: request))
             case .start: reserved -= 1
             case .ended(let id): uncommittedEnds.remove(id)
-            case .grant, .settle: break
+            case .grant, .settle, .slotsFrozen: break
             }
         }
         unqueueAll(of: owned)
@@ -179,7 +189,8 @@ extension TaskOwner {
     /// outcomes of open tasks are applied. Leases and the rest are not: they meant something to their own primary only.
     ///
     /// A task that is unknown since it was forgotten is not adopted. Where that cannot be told any more nothing is adopted
-    /// either: what no primary knows was never answered with 202, so it may be dropped, but never run again.
+    /// either: what no primary knows was never answered with 202, so it may be dropped, but never run again. Nor is one whose
+    /// key may stand for another task by now.
     ///
     /// - Parameter request: `accepted(request)` follows once what was adopted is committed, `unconfirmed` if it cannot be
     ///   any more.
@@ -190,11 +201,11 @@ extension TaskOwner {
         guard let index = index(of: ledger) else { return }
         defer { if let request { ledgers[index].primary.whenCommitted(.accepted(request: request)) } }
         for entry in tail {
-            let known = ledgers[index].primary.state[entry.event.task]
+            let known = entry.event.task.flatMap { ledgers[index].primary.state[$0] }
             switch entry.event {
             case .accepted(let acceptance) where known == nil:
                 guard !ledgers[index].primary.state.mayHaveForgotten(acceptance.id),
-                    !acceptance.spec.isEnqueuedByWorkflow
+                    !acceptance.spec.isEnqueuedByWorkflow, isFree(acceptance.spec, in: index)
                 else { continue }
                 if let part = acceptance.spec.workflow, !isOpenWorkflow(part.workflow, in: index) { continue }
                 record(entry.event, in: index)
@@ -216,7 +227,7 @@ extension TaskOwner {
                 record(entry.event, in: index, then: .ended(id))
             case .accepted, .leased, .started, .completed, .failed, .rescheduled, .interrupted, .cancelRequested,
                 .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried, .dependencyEnded,
-                .acceptedTogether, .workflowFailing, .workflowEnded:
+                .acceptedTogether, .workflowFailing, .workflowEnded, .bound:
                 break
             }
         }

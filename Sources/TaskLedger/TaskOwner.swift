@@ -59,6 +59,10 @@ public enum OwnerEffect: Sendable {
     case ended(TaskRecord)
     /// A ledger that this node served has another primary: its copy, whose tail may hold what nobody else knows.
     case deposed(LedgerCopy)
+    /// Idempotency keys for the ledger that is to have their slots: its primary binds them, and then `shipped` follows.
+    case ship(KeyShipment)
+    /// The slots' keys are all bound in their new ledgers: a view may move them.
+    case slotsShipped(LedgerID, Term, [SlotMove], view: UInt64)
     /// The ledger's founder is gone and nothing is left in it: a view may delete it.
     case drained(LedgerID, Term, view: UInt64)
 }
@@ -91,8 +95,8 @@ public struct DurabilityMark: Hashable, Sendable {
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling, Changing, DeadLetters, Takeover,
-/// Resting, Upkeep, Room, Queries, Explaining are extensions, one per concern.
+/// Files: Submission, KeyedSubmission, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling, Changing,
+/// DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, Explaining are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {
@@ -101,6 +105,8 @@ public struct TaskOwner: Sendable {
         case grant([Assignment], NodeID)
         case settle(AttemptID, NodeID)
         case ended(TaskID)
+        /// Everything that was accepted before the slots froze.
+        case slotsFrozen(view: UInt64)
     }
 
     /// A ledger that this node is primary of.
@@ -126,6 +132,10 @@ public struct TaskOwner: Sendable {
         var workflows: [TaskID: Roster] = [:]
         /// Those whose end the registry has.
         var storedWorkflows: Set<TaskID> = []
+        /// The key slots whose home it is, and those that another ledger is to have. See `SlotHandover`.
+        var slots: Set<KeySlot> = []
+        var moves: [SlotMove] = []
+        var handover: SlotHandover?
     }
 
     struct Alarm: Sendable, Comparable {
@@ -228,13 +238,17 @@ public struct TaskOwner: Sendable {
 
     /// Records an event, and keeps what is derived from the states of tasks: the ready queue, alarms, counters.
     mutating func record(_ event: LedgerEvent, in index: Int, then action: Action? = nil) {
-        let id = event.task
+        guard let id = event.task else { return ledgers[index].primary.append(event, then: action) }
         let before = ledgers[index].primary.state[id]?.status
         if case .forgotten = event { leaveWorkflow(id, in: index) }
         ledgers[index].primary.append(event, then: action)
         if case .ended(let id) = action { uncommittedEnds.insert(id) }
         guard let record = ledgers[index].primary.state[id] else { return }
+        let released = ledgers[index].primary.state.released
         settle(record, was: before, in: index)
+        if let released, let next = ledgers[index].primary.state[released] {
+            settle(next, was: .blocked, in: index)
+        }
     }
 
     mutating func settle(_ record: TaskRecord, was before: TaskStatus?, in index: Int) {
@@ -324,6 +338,7 @@ public struct TaskOwner: Sendable {
                     reserved -= 1
                     effects.append(.start(assignment))
                 case .grant(let assignments, let thief): effects.append(.grant(assignments, to: thief))
+                case .slotsFrozen(let view): slotsFrozen(in: index, view)
                 case .settle(let attempt, let executor): effects.append(.settled([attempt], for: executor))
                 case .ended(let id):
                     uncommittedEnds.remove(id)

@@ -49,6 +49,10 @@ public struct TaskRecord: Hashable, Sendable {
     /// Of a workflow: the step by which it fails, once that is decided.
     public internal(set) var failedBy: TaskID?
     public internal(set) var history = TaskHistory()
+    /// Its place among the tasks with the same ordering key; 0: it has none.
+    public internal(set) var ordinal: UInt64 = 0
+    /// Tasks with the same ordering key come first.
+    public internal(set) var isBehind = false
 
     public init(_ acceptance: Acceptance) {
         id = acceptance.id
@@ -67,7 +71,8 @@ public struct TaskRecord: Hashable, Sendable {
         interruptions: UInt32, isCancelRequested: Bool,
         duplicatesDiscarded: UInt32, startedAt: Timestamp?, worker: NodeName?, finishedAt: Timestamp?, result: [UInt8]?,
         failure: TaskFailure?, finalToken: Token?, leasedAt: Timestamp? = nil, changes: UInt32 = 0,
-        parents: [ParentOutcome?] = [], failedBy: TaskID? = nil, history: TaskHistory = TaskHistory()
+        parents: [ParentOutcome?] = [], failedBy: TaskID? = nil, history: TaskHistory = TaskHistory(),
+        ordinal: UInt64 = 0, isBehind: Bool = false
     ) {
         self.id = id
         self.spec = spec
@@ -94,6 +99,8 @@ public struct TaskRecord: Hashable, Sendable {
         self.parents = parents
         self.failedBy = failedBy
         self.history = history
+        self.ordinal = ordinal
+        self.isBehind = isBehind
     }
 
     /// Without payload, result and history, for listings: a page of them could be a gigabyte.
@@ -158,7 +165,7 @@ public struct TaskRecord: Hashable, Sendable {
             return
         }
         switch event {
-        case .accepted, .acceptedTogether, .duplicateDiscarded, .forgotten, .retried:
+        case .accepted, .acceptedTogether, .bound, .duplicateDiscarded, .forgotten, .retried:
             break
         case .workflowFailing(_, let step, _):
             failedBy = step
@@ -238,6 +245,7 @@ public struct TaskRecord: Hashable, Sendable {
         finishedAt = at
         lease = nil
         due = nil
+        isBehind = false
     }
 
     /// The present attempt becomes one of the past.
@@ -277,6 +285,19 @@ public struct TaskRecord: Hashable, Sendable {
         result = nil
         failure = nil
         waitAnew()
+    }
+
+    /// Others come first.
+    mutating func block() {
+        isBehind = true
+        status = .blocked
+    }
+
+    /// Nothing comes first any more.
+    mutating func unblock() {
+        isBehind = false
+        guard status == .blocked, verdict != .waits else { return }
+        status = due == nil ? .pending : .scheduled
     }
 
     mutating func becomeDue() {

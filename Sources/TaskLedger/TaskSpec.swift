@@ -38,6 +38,22 @@ public struct TaskSpec: Hashable, Sendable {
         }
     }
 
+    /// How a client says that a request is the same one again.
+    public struct Idempotency: Hashable, Sendable {
+        /// 1...`Limits.keyBytes` bytes.
+        public var key: String
+        /// Of everything else that was sent.
+        public var body: BodyDigest
+        /// Milliseconds for which the key is bound, from when the task may start.
+        public var window: UInt64
+
+        public init(key: String, body: BodyDigest, window: UInt64 = Limits.keyWindow) {
+            self.key = key
+            self.body = body
+            self.window = window
+        }
+    }
+
     /// Which handler: 1...`Limits.nameBytes` bytes.
     public var type: String
     /// JSON, byte for byte as it was sent, at most `Limits.payloadBytes`.
@@ -63,12 +79,16 @@ public struct TaskSpec: Hashable, Sendable {
         set { parts = newValue.map { [$0] } ?? [] }
     }
     private var parts: [WorkflowPart] = []
+    /// The task is accepted once under this key, however often it is sent.
+    public var idempotency: Idempotency?
+    /// Tasks of one key run one at a time, in the order of their acceptance: at most `Limits.keyBytes`.
+    public var orderingKey: String?
 
     public init(
         type: String, payload: [UInt8] = Array("null".utf8), priority: Priority = .normal, queue: String = "default",
         retry: RetryPolicy = RetryPolicy(), timeout: UInt32 = 300_000, delay: UInt64 = 0, expiry: UInt64? = nil,
         delivery: Delivery = .atLeastOnce, resultTTL: UInt64 = 86_400_000, metadata: [Label] = [],
-        dependencies: TaskDependencies = .none
+        dependencies: TaskDependencies = .none, idempotency: Idempotency? = nil, orderingKey: String? = nil
     ) {
         self.type = type
         self.payload = payload
@@ -82,7 +102,19 @@ public struct TaskSpec: Hashable, Sendable {
         self.resultTTL = resultTTL
         self.metadata = metadata
         self.dependencies = dependencies
+        self.idempotency = idempotency
+        self.orderingKey = orderingKey
     }
+
+    /// The part of the cluster's keys whose home has to accept the task; nil: any node may.
+    ///
+    /// A task with both keys belongs to the home of its ordering key, so its idempotency key is one among those that come
+    /// with the same ordering key.
+    public var homeSlot: KeySlot? {
+        orderingKey.map { KeySlot(of: $0, in: .ordering) } ?? keyName?.slot
+    }
+
+    var keyName: KeyName? { idempotency.map { KeyName(key: $0.key, orderingKey: orderingKey) } }
 }
 
 /// Why an attempt failed.

@@ -103,6 +103,7 @@ extension TaskOwner {
         var replication: [ReplicationEffect] = []
         for index in ledgers.indices {
             ledgers[index].primary.sweep(at: now, isLinked: isLinked, into: &replication)
+            advanceHandover(in: index, at: now, into: &effects)
             let backups = ledgers[index].primary.backups
             let good = backups.filter { candidates.contains($0) || suspects.contains($0) }
             if good.count + 1 < copies, ledgers[index].primary.learner == nil,
@@ -122,7 +123,7 @@ extension TaskOwner {
                     effects.append(.drained(primary.id, primary.term, view: primary.viewNumber))
                 }
                 #endif
-                if ledgers[index].primary.state.tasks.isEmpty {
+                if ledgers[index].primary.state.tasks.isEmpty, ledgers[index].slots.isEmpty {
                     let primary = ledgers[index].primary
                     effects.append(.drained(primary.id, primary.term, view: primary.viewNumber))
                 }
@@ -136,7 +137,7 @@ extension TaskOwner {
     public func isAtRest(isLinked: (NodeName) -> Bool) -> Bool {
         doubtful.isEmpty && released.isEmpty
             && ledgers.allSatisfy { owned in
-                owned.isHome && owned.unarchived == 0 && owned.primary.state.openCount == 0
+                owned.isHome && owned.moves.isEmpty && owned.unarchived == 0 && owned.primary.state.openCount == 0
                     && owned.primary.isAtRest(isLinked: isLinked)
             }
     }

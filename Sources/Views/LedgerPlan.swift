@@ -171,11 +171,12 @@ struct LedgerPlan {
         }
     }
 
-    /// A drained ledger goes when its founder's store has left, or has lost it to another: nobody would fill it again.
-    /// The last ledger stays, for it owns the key slots.
+    /// A drained ledger goes when its founder's store has left, or has lost it to another: nobody would fill it again. One
+    /// that key slots belong to stays until they have moved, and so does the last one.
     private mutating func deleteDrained() {
         let drained = view.ledgers.filter { ledger in
             observed.drainedLedgers.contains { isCurrent($0.ledger, $0.view, $0.term, ledger) }
+                && !view.slots.contains(ledger.id)
                 && (ledger.primary != ledger.founder || !situation.members.contains { $0.replica == ledger.founder })
         }
         for ledger in drained where ledgers.count > 1 {

@@ -44,6 +44,22 @@ public struct DrainedLedger: Hashable, Sendable {
     }
 }
 
+/// A primary's word that everything it knows of some key slots' keys is bound in the ledgers that these slots are to belong
+/// to, and that it accepts nothing more for them in this view.
+public struct ShippedSlots: Hashable, Sendable {
+    public var ledger: LedgerID
+    public var view: UInt64
+    public var term: Term
+    public var moves: [SlotMove]
+
+    public init(ledger: LedgerID, view: UInt64, term: Term, moves: [SlotMove]) {
+        self.ledger = ledger
+        self.view = view
+        self.term = term
+        self.moves = moves
+    }
+}
+
 /// How far a replica has come: the term of its last entry, and its length.
 public struct ReplicaPosition: Hashable, Sendable {
     public var ledger: LedgerID
@@ -111,6 +127,7 @@ public struct Observations: Hashable, Sendable {
     public var drainedLedgers: [DrainedLedger]
     /// What is to be changed in the settings.
     public var changes: [SettingsChange]
+    public var shippedSlots: [ShippedSlots]
     /// Answers to `ViewPlanner.positionsWanted`.
     public var positions: [ReplicaPosition]
     /// What `TieBreaker` says: a mark that a view with two voters may carry, and whether the one that it carries is of
@@ -121,8 +138,8 @@ public struct Observations: Hashable, Sendable {
     public init(
         nodes: [ObservedNode] = [], asks: [LearnerAsk] = [], failedAsks: [LearnerAsk] = [],
         unreachableBackups: [BackupComplaint] = [], drainedLedgers: [DrainedLedger] = [],
-        changes: [SettingsChange] = [], positions: [ReplicaPosition] = [], tieMark: UInt64? = nil,
-        isTieMarkLost: Bool = false
+        changes: [SettingsChange] = [], shippedSlots: [ShippedSlots] = [], positions: [ReplicaPosition] = [],
+        tieMark: UInt64? = nil, isTieMarkLost: Bool = false
     ) {
         self.nodes = nodes
         self.asks = asks
@@ -130,6 +147,7 @@ public struct Observations: Hashable, Sendable {
         self.unreachableBackups = unreachableBackups
         self.drainedLedgers = drainedLedgers
         self.changes = changes
+        self.shippedSlots = shippedSlots
         self.positions = positions
         self.tieMark = tieMark
         self.isTieMarkLost = isTieMarkLost

@@ -67,7 +67,8 @@ public struct LedgerLoss: Hashable, Sendable {
 /// Invariants (`validate`): members, voters and backups ascend by name; a name stands once in each; there are 1 to
 /// `Limits.voters` voters, each a member with that disk; a mark of the tie-breaker stands only where there are two;
 /// exits ascend and are no members; ledger numbers ascend from 1 and are below `nextLedger`; there are
-/// `Limits.keySlots` slots, each of a listed ledger (or all are of ledger 0 while there is no ledger). Replicas need
+/// `Limits.keySlots` slots, each of a listed ledger (or all are of ledger 0 while there is no ledger); moves ascend by
+/// slot, each to another listed ledger. Replicas need
 /// not be members: a ledger whose copies are all away stays listed, and is unavailable.
 public struct View: Hashable, Sendable {
     public var number: UInt64
@@ -78,6 +79,8 @@ public struct View: Hashable, Sendable {
     public var nextLedger: LedgerID
     /// Which ledger each key slot belongs to.
     public var slots: [LedgerID]
+    /// Slots that are to move: only from here, and only when their ledger's primary says that it is ready (`SlotPlan`).
+    public var moves: [SlotMove]
     public var settings: ClusterSettings
     /// The most recent losses, oldest first: at most `Limits.lostLedgers`.
     public var losses: [LedgerLoss]
@@ -90,7 +93,8 @@ public struct View: Hashable, Sendable {
 
     public init(
         number: UInt64, cluster: ClusterID, members: [Member], voters: [StoreHolder], ledgers: [LedgerAssignment],
-        nextLedger: LedgerID, slots: [LedgerID], settings: ClusterSettings, losses: [LedgerLoss] = [],
+        nextLedger: LedgerID, slots: [LedgerID], moves: [SlotMove] = [], settings: ClusterSettings,
+        losses: [LedgerLoss] = [],
         exits: [NodeID] = [], tieMark: UInt64? = nil
     ) {
         self.number = number
@@ -100,6 +104,7 @@ public struct View: Hashable, Sendable {
         self.ledgers = ledgers
         self.nextLedger = nextLedger
         self.slots = slots
+        self.moves = moves
         self.settings = settings
         self.losses = losses
         self.exits = exits
@@ -108,6 +113,14 @@ public struct View: Hashable, Sendable {
 
     public func member(_ name: NodeName) -> Member? { members.first { $0.id.name == name } }
     public func member(_ id: NodeID) -> Member? { members.first { $0.id == id } }
+    /// The ledger whose primary decides about a key.
+    public func home(of slot: KeySlot) -> LedgerAssignment? { ledger(slots[Int(slot.rawValue)]) }
+    public func slots(of ledger: LedgerID) -> Set<KeySlot> {
+        Set(slots.indices.lazy.filter { slots[$0] == ledger }.map { KeySlot(rawValue: UInt8($0)) })
+    }
+    public func moves(from ledger: LedgerID) -> [SlotMove] {
+        moves.filter { slots[Int($0.slot.rawValue)] == ledger }
+    }
     public func ledger(_ id: LedgerID) -> LedgerAssignment? { ledgers.first { $0.id == id } }
 
     /// Whether the primary is a member and still has the store that it was listed with: else the tasks answer 503.

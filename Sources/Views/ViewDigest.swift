@@ -30,6 +30,10 @@ extension View {
         }
         hash.mix(UInt64(nextLedger.rawValue))
         hash.mix(slots) { $0.mix(UInt64($1.rawValue)) }
+        hash.mix(moves) { hash, move in
+            hash.mix(UInt64(move.slot.rawValue))
+            hash.mix(UInt64(move.to.rawValue))
+        }
         hash.mix(settings)
         hash.mix(losses) { hash, loss in
             hash.mix(UInt64(loss.ledger.rawValue))

@@ -14,7 +14,7 @@ public import Primitives
 /// - **Ledgers** (`LedgerPlan`): takeover when the primary is gone, drains, was restarted or has another store;
 ///   otherwise changes of its backups, a learner only by a valid ask. Lost ledgers are given up, drained ones deleted,
 ///   members without one get one.
-/// - **Key slots** of removed ledgers go to the others, evenly.
+/// - **Key slots** (`SlotPlan`): each ledger whose founder serves it gets its share, by hand-over.
 /// - **Settings**: as they are, but for the changes that were asked for in this very view.
 ///
 /// All changes are batched into one view. It is a fixed point: with the same observations, without the asks, the plan
@@ -43,7 +43,9 @@ public enum ViewPlanner {
         next.ledgers = plan.ledgers
         next.nextLedger = plan.nextLedger
         next.losses = Array((view.losses + plan.losses).suffix(Limits.lostLedgers))
-        next.slots = slots(of: next, before: view.slots)
+        let slots = SlotPlan(after: view, next, observed.shippedSlots)
+        next.slots = slots.slots
+        next.moves = slots.moves
         next.settings = view.settings.applying(observed.changes.filter { $0.view == view.number })
         guard forcing == nil, !plan.isForced else { return next }
 
@@ -73,25 +75,6 @@ public enum ViewPlanner {
         return view.ledgers.flatMap { ledger -> [(ledger: LedgerID, replica: StoreHolder)] in
             guard let candidates = plan.takeoverCandidates(of: ledger), candidates.count > 1 else { return [] }
             return candidates.map { (ledger.id, $0) }
-        }
-    }
-
-    /// Slots of ledgers that are no longer listed go, in their order, to the ledger with the fewest; of equals to the
-    /// lowest number. Unavailable ledgers get none as long as there is an available one.
-    private static func slots(of view: View, before: [LedgerID]) -> [LedgerID] {
-        guard !view.ledgers.isEmpty else { return Array(repeating: LedgerID(0), count: Limits.keySlots) }
-        let listed = Set(view.ledgers.map(\.id))
-        if before.allSatisfy(listed.contains) { return before }
-        var counts: [LedgerID: Int] = [:]
-        for ledger in view.ledgers { counts[ledger.id] = 0 }
-        for slot in before { counts[slot]? += 1 }
-        let available = view.ledgers.filter(view.isAvailable).map(\.id)
-        let takers = available.isEmpty ? view.ledgers.map(\.id) : available
-        return before.map { slot in
-            if counts[slot] != nil { return slot }
-            let taker = takers.min { (counts[$0] ?? 0, $0) < (counts[$1] ?? 0, $1) } ?? slot
-            counts[taker]? += 1
-            return taker
         }
     }
 }

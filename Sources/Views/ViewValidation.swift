@@ -55,7 +55,13 @@ extension View {
         } else {
             let listed = Set(ledgers.map(\.id))
             try require(slots.allSatisfy(listed.contains), "a key slot belongs to an unlisted ledger")
+            for move in moves {
+                let isMove = listed.contains(move.to) && slots[Int(move.slot.rawValue)] != move.to
+                try require(isMove, "a key slot is to move to where it is, or to an unlisted ledger")
+            }
         }
+        try require(!ledgers.isEmpty || moves.isEmpty, "a key slot is to move, and there is no ledger")
+        try require(zip(moves, moves.dropFirst()).allSatisfy { $0.slot < $1.slot }, "moves do not ascend by slot")
         try settings.validate()
         try require(losses.count <= Limits.lostLedgers, "\(losses.count) losses")
     }
@@ -73,6 +79,10 @@ extension View {
         try validate()
         try require(cluster == previous.cluster, "another cluster")
         let isForced = isForced(after: previous)
+        for (slot, ledger) in previous.slots.enumerated() where slots[slot] != ledger && self.ledger(ledger) != nil {
+            let isPlanned = previous.moves.contains { Int($0.slot.rawValue) == slot && $0.to == slots[slot] }
+            try require(isPlanned, "key slot \(slot) moves unplanned")
+        }
         try require(number == previous.number &+ 1 || isForced, "view \(number) after view \(previous.number)")
         let (firstNew, overflow) = previous.nextLedger.rawValue.addingReportingOverflow(
             isForced ? Limits.forcedLedgerJump : 0)

@@ -44,6 +44,11 @@ extension ByteWriter {
             ledgerID(ledger)
         case .opened:
             uint8(8)
+        case .copyKeys(let ledger, let purpose, let keys):
+            uint8(9)
+            ledgerID(ledger)
+            uint8(purpose.rawValue)
+            array(keys) { $0.keyBinding($1) }
         }
     }
 }
@@ -67,6 +72,7 @@ extension ByteReader {
                 forgottenUpTo: try optional { reader throws(WireError) in try reader.taskID() })
         case 7: .dropped(try ledgerID())
         case 8: .opened
+        case 9: .copyKeys(try ledgerID(), try purpose(), try keyBindings())
         default: throw .invalid("kind of journal record")
         }
     }

@@ -20,6 +20,7 @@ extension ByteWriter {
         bool(value.isLast)
         place(value.place)
         array(value.records) { $0.taskRecord($1) }
+        array(value.keys) { $0.keyBinding($1) }
         varint(value.committed)
         optional(value.forgottenUpTo) { $0.taskID($1) }
     }
@@ -94,7 +95,7 @@ extension ByteReader {
             ledger: try ledgerID(), term: try term(), isFirst: try bool(), isLast: try bool(), place: try place(),
             records: try array(upTo: Limits.messageEntries, "records") { (reader) throws(WireError) in
                 try reader.taskRecord()
-            }, committed: try varint(),
+            }, keys: try keyBindings(), committed: try varint(),
             forgottenUpTo: try optional { reader throws(WireError) in try reader.taskID() })
     }
 

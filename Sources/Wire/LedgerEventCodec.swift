@@ -18,9 +18,11 @@ extension ByteWriter {
         uint8(value.tag)
         if case .accepted(let acceptance) = value { return self.acceptance(acceptance) }
         if case .acceptedTogether(let all) = value { return array(all) { $0.acceptance($1) } }
-        taskID(value.task)
+        if case .bound(let bindings) = value { return array(bindings) { $0.keyBinding($1) } }
+        guard let task = value.task else { preconditionFailure("an event of no task") }
+        taskID(task)
         switch value {
-        case .accepted, .acceptedTogether, .duplicateDiscarded, .forgotten:
+        case .accepted, .acceptedTogether, .bound, .duplicateDiscarded, .forgotten:
             break
         case .workflowFailing(_, let step, let at):
             taskID(step)
@@ -115,6 +117,7 @@ extension ByteReader {
             .workflowEnded(
                 try taskID(), try finalStatus(),
                 try optional { (reader) throws(WireError) in try reader.taskFailure() }, at: try timestamp())
+        case 15: .bound(try keyBindings())
         default: throw .invalid("kind of ledger event")
         }
     }
@@ -142,6 +145,7 @@ extension LedgerEvent {
         case .acceptedTogether: 22
         case .workflowFailing: 23
         case .workflowEnded: 24
+        case .bound: 15
         }
     }
 }

@@ -33,6 +33,10 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case wish = 15
     /// `SweepRequest`; `SweepReply`.
     case sweep = 16
+    /// `KeyedRequest`; `KeyedReply`.
+    case keyed = 17
+    /// `KeyShipment`; a bool: the keys are bound.
+    case ship = 18
     /// `TaskID`s that tasks of the asker wait for; a `ParentAnswer` for each.
     case parents = 24
     /// A workflow's id; its record and those of its tasks, or nothing.

@@ -69,6 +69,7 @@ public enum Evidence: Hashable, Sendable {
     case unreachable(BackupComplaint)
     case drained(DrainedLedger)
     case change(SettingsChange)
+    case slotsShipped(ShippedSlots)
 }
 
 extension ByteWriter {
@@ -137,6 +138,12 @@ extension ByteWriter {
             uint64(complaint.view)
             uint64(complaint.term.rawValue)
             storeHolder(complaint.backup)
+        case .slotsShipped(let shipped):
+            uint8(6)
+            ledgerID(shipped.ledger)
+            uint64(shipped.view)
+            uint64(shipped.term.rawValue)
+            array(shipped.moves) { $0.slotMove($1) }
         case .drained(let ledger):
             uint8(4)
             ledgerID(ledger.ledger)
@@ -215,6 +222,10 @@ extension ByteReader {
             .unreachable(
                 BackupComplaint(
                     ledger: try ledgerID(), view: try uint64(), term: Term(try uint64()), backup: try storeHolder()))
+        case 6:
+            .slotsShipped(
+                ShippedSlots(
+                    ledger: try ledgerID(), view: try uint64(), term: Term(try uint64()), moves: try slotMoves()))
         case 4: .drained(DrainedLedger(ledger: try ledgerID(), view: try uint64(), term: Term(try uint64())))
         case 5: .change(try settingsChange())
         default: throw .invalid("evidence")

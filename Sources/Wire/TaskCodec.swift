@@ -37,6 +37,12 @@ extension ByteWriter {
         }
         dependencies(value.dependencies)
         optional(value.workflow) { $0.workflowPart($1) }
+        optional(value.idempotency) { writer, idempotency in
+            writer.string(idempotency.key)
+            writer.bodyDigest(idempotency.body)
+            writer.varint(idempotency.window)
+        }
+        optional(value.orderingKey) { $0.string($1) }
     }
 
     public mutating func taskFailure(_ value: TaskFailure) {
@@ -88,6 +94,8 @@ extension ByteWriter {
         parentOutcomes(value.parents)
         optional(value.failedBy) { $0.taskID($1) }
         taskHistory(value.history)
+        varint(value.ordinal)
+        bool(value.isBehind)
     }
 }
 
@@ -146,6 +154,12 @@ extension ByteReader {
                     value: try reader.string(upTo: Limits.metadataValueBytes, "metadata value"))
             }, dependencies: try dependencies())
         spec.workflow = try optional { reader throws(WireError) in try reader.workflowPart() }
+        spec.idempotency = try optional { (reader) throws(WireError) in
+            TaskSpec.Idempotency(
+                key: try reader.key("idempotency key"), body: try reader.bodyDigest(),
+                window: try reader.number(upTo: horizon, "window of a key"))
+        }
+        spec.orderingKey = try optional { (reader) throws(WireError) in try reader.key("ordering key") }
         return spec
     }
 
@@ -194,7 +208,8 @@ extension ByteReader {
             finalToken: try optional { (reader) throws(WireError) in try reader.attemptToken() },
             leasedAt: try optionalTimestamp(), changes: try counter("changes"), parents: try parentOutcomes(),
             failedBy: try optional { reader throws(WireError) in try reader.taskID() },
-            history: try taskHistory())
+            history: try taskHistory(), ordinal: try number(upTo: Limits.placeNumber, "place in an order"),
+            isBehind: try bool())
         guard record.isPlausible else { throw .invalid("task record") }
         return record
     }
@@ -222,6 +237,7 @@ extension TaskRecord {
         (lease != nil) == (status == .processing)
             && (due != nil) == (status == .scheduled || status == .blocked && due != nil)
             && (finishedAt != nil) == status.isFinal && parents.count == spec.dependencies.parents.count
+            && (ordinal != 0) == (spec.orderingKey != nil)
     }
 }
 

@@ -30,6 +30,7 @@ extension ByteWriter {
         }
         ledgerID(value.nextLedger)
         array(value.slots) { $0.ledgerID($1) }
+        array(value.moves) { $0.slotMove($1) }
         clusterSettings(value.settings)
         array(value.losses) { writer, loss in
             writer.ledgerID(loss.ledger)
@@ -108,7 +109,7 @@ extension ByteReader {
             nextLedger: try ledgerID(),
             slots: try array(upTo: Limits.keySlots, "key slots") { (reader) throws(WireError) in try reader.ledgerID()
             },
-            settings: try clusterSettings(),
+            moves: try slotMoves(), settings: try clusterSettings(),
             losses: try array(upTo: Limits.lostLedgers, "losses") { (reader) throws(WireError) in
                 LedgerLoss(ledger: try reader.ledgerID(), primary: try reader.nodeName(), view: try reader.varint())
             },

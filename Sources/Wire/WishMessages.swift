@@ -83,6 +83,9 @@ extension ByteWriter {
         case .notDue: uint8(4)
         case .retryRest: uint8(5)
         case .dependencies: uint8(6)
+        case .order(let count):
+            uint8(12)
+            varint(UInt64(max(count, 0)))
         case .fence(let until):
             uint8(7)
             optional(until) { $0.instant($1) }
@@ -146,6 +149,7 @@ extension ByteReader {
         case 4: .notDue
         case 5: .retryRest
         case 6: .dependencies
+        case 12: .order(behind: Int(try varint32("tasks before it")))
         case 7: .fence(until: try optionalInstant())
         case 8: .ownerPaused
         case 9: .solitude

@@ -29,6 +29,30 @@ private func expected(_ change: (inout TaskSpec) -> Void) -> TaskSpec {
 }
 
 @Suite struct SubmissionParserTests {
+    /// The same request is the same whatever the order of its fields, its spaces between them, and its key; any other value is
+    /// another request.
+    @Test func requestsUnderAKeyAreToldApart() throws {
+        func body(_ json: String) throws -> BodyDigest? { try parse(json).spec?.idempotency?.body }
+        let sent = #""payload":{"a":1},"run_at":"2026-12-31T23:59:59Z""#
+        let first = try #require(try body(#"{"task_type":"t","idempotency_key":"k",\#(sent)}"#))
+        let again =
+            #"{ "run_at" : "2026-12-31T23:59:59Z" , "payload" : {"a":1},"name":"t","idempotency_key":"l","queue":null}"#
+        #expect(try body(again) == first)
+        for other in [
+            #"{"task_type":"u","idempotency_key":"k",\#(sent)}"#,
+            #"{"task_type":"t","idempotency_key":"k","payload":{"a":2},"run_at":"2026-12-31T23:59:59Z"}"#,
+            #"{"task_type":"t","idempotency_key":"k","payload":{"a":1},"run_at":"2026-12-31T23:59:58Z"}"#,
+            #"{"task_type":"t","idempotency_key":"k","payload":{"a":1}}"#,
+        ] {
+            let digest = try #require(try body(other), "\(other)")
+            #expect(digest != first, "\(other)")
+        }
+        let keys = #""idempotency_key":"k","idempotency_window":1.5,"ordering_key":"o""#
+        let keyed = try #require(try parse(member: keys).spec)
+        #expect(keyed.idempotency?.key == "k" && keyed.idempotency?.window == 1500 && keyed.orderingKey == "o")
+        #expect(try parse(member: #""idempotency_key":"k""#).spec?.idempotency?.window == 86_400_000)
+    }
+
     @Test func theTypeAloneIsATask() throws {
         #expect(try parse(#"{"task_type":"t"}"#).spec == TaskSpec(type: "t"))
     }
@@ -160,8 +184,16 @@ private func expected(_ change: (inout TaskSpec) -> Void) -> TaskSpec {
         (#""queue":"a","\u0071ueue":"a""#, "/queue", "given twice"),
         (#""name":"t""#, "/name", #""task_type" and "name" are the same field: give one of them"#),
         (#""payload":1,"data":1"#, "/data", #""payload" and "data" are the same field: give one of them"#),
-        (#""idempotency_key":"k""#, "/idempotency_key", "not supported by this version: leave it out"),
-        (#""ordering_key":"k""#, "/ordering_key", "not supported by this version: leave it out"),
+        (#""idempotency_key":"""#, "/idempotency_key", "must be 1...255 bytes, got 0"),
+        (#""ordering_key":5"#, "/ordering_key", "must be a string, got a number"),
+        (
+            #""idempotency_window":5"#, "/idempotency_window",
+            "there is no idempotency_key, in the body or as a header"
+        ),
+        (
+            #""idempotency_key":"k","idempotency_window":0"#, "/idempotency_window",
+            "must be 0.001...31536000 seconds, got 0"
+        ),
         (#""fairness_key":"k""#, "/fairness_key", "not supported by this version: leave it out"),
         (#""depends_on":"x""#, "/depends_on", "must be an array of task ids, got a string"),
         (#""depends_on":[1]"#, "/depends_on/0", "must be the id of a task, got a number"),

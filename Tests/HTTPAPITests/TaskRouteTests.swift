@@ -63,11 +63,21 @@ import Testing
         #expect(try await api.submit(#"{"task_type":"echo"}"#, headers: [.contentEncoding: "gzip"]).status == 415)
     }
 
-    @Test func theIdempotencyHeaderIsRefusedRatherThanIgnored() async throws {
-        let answer = try await api.submit(#"{"task_type":"echo"}"#, headers: [.idempotencyKey: "k"])
-        #expect(answer.status == 422)
-        #expect(try answer.problem().errors.map(\.pointer) == ["Idempotency-Key"])
-        #expect(api.service.submitted.isEmpty)
+    @Test func theIdempotencyHeaderIsTheFieldOfTheBody() async throws {
+        for (header, key) in [("k", "k"), ("\"k 1\"", "k 1")] {
+            #expect(try await api.submit(#"{"task_type":"echo"}"#, headers: [.idempotencyKey: header]).status == 202)
+            #expect(api.service.submitted.last?.idempotency?.key == key)
+        }
+        let count = api.service.submitted.count
+        for (header, body, pointer) in [
+            ("\"\"", #"{"task_type":"echo"}"#, "Idempotency-Key"),
+            ("k", #"{"task_type":"echo","idempotency_key":"l"}"#, "/idempotency_key"),
+        ] {
+            let answer = try await api.submit(body, headers: [.idempotencyKey: header])
+            #expect(answer.status == 422)
+            #expect(try answer.problem().errors.map(\.pointer) == [pointer])
+        }
+        #expect(api.service.submitted.count == count)
     }
 
     @Test(arguments: [

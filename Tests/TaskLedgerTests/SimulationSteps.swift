@@ -325,6 +325,8 @@ extension Simulation {
             } else if let other = index(of: executor.name), nodes[other].id == executor {
                 send(.stop(attempt), from: node, to: other)
             }
+        case .ship, .slotsShipped:
+            preconditionFailure("no key has a home here")
         case .settled(let attempts, let executor):
             if executor == nodes[node].id {
                 nodes[node].holder.settled(attempts)

@@ -22,13 +22,15 @@ struct OwnerBench {
 
     mutating func install(
         view: UInt64 = 1, term: UInt64 = 1, backups: [StoreHolder] = [], members: [NodeID] = [Sample.me, Sample.thief],
-        isHome: Bool = true, restsUntil: Instant? = nil, leaseRestsUntil: Instant? = nil, copy: LedgerCopy? = nil
+        isHome: Bool = true, restsUntil: Instant? = nil, leaseRestsUntil: Instant? = nil, copy: LedgerCopy? = nil,
+        slots: Set<KeySlot> = [], moves: [SlotMove] = []
     ) {
         _ = owner.install(
             viewNumber: view,
             roles: [
                 LedgerRole(
-                    ledger: Sample.ledger, term: Term(term), backups: backups, isHome: isHome, restsUntil: restsUntil)
+                    ledger: Sample.ledger, term: Term(term), backups: backups, isHome: isHome, restsUntil: restsUntil,
+                    slots: slots, moves: moves)
             ],
             members: Set(members), leaseRests: { _ in leaseRestsUntil }, at: now, timestamp: Sample.at,
             copies: { copy ?? LedgerCopy(id: $0) }, into: &effects)

@@ -26,15 +26,18 @@ func ledger(_ id: UInt32, _ primary: String, _ backups: String = "", term: UInt6
         backups: backups.map { member(String($0)).replica }, founder: member(founder ?? primary).replica)
 }
 
-/// Every member is its own founder's node; slots belong to the first ledger.
+/// Every member is its own founder's node; ledgers that their founders serve have equal shares of the key slots.
 func makeView(
     _ members: String, voters: String, ledgers: [LedgerAssignment], number: UInt64 = 5, copies: UInt8 = 2
 ) -> View {
-    View(
+    let homes = ledgers.filter { $0.primary == $0.founder }.map(\.id)
+    let owners = homes.isEmpty ? ledgers.map(\.id) : homes
+    let share = owners.isEmpty ? 0 : (Limits.keySlots + owners.count - 1) / owners.count
+    return View(
         number: number, cluster: ClusterID(high: 7, low: 7), members: members.map { member(String($0)) },
         voters: voters.map { member(String($0)).voter }, ledgers: ledgers,
         nextLedger: LedgerID((ledgers.last?.id.rawValue ?? 0) + 1),
-        slots: Array(repeating: ledgers.first?.id ?? LedgerID(0), count: Limits.keySlots),
+        slots: (0..<Limits.keySlots).map { owners.isEmpty ? LedgerID(0) : owners[$0 / share] },
         settings: ClusterSettings(copies: copies))
 }
 

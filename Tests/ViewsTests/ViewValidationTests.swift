@@ -93,6 +93,7 @@ import Views
         Case(title: "a number is used again") { $0.ledgers.insert(ledger(2, "c"), at: 1) },
         Case(title: "the next ledger falls") {
             $0.ledgers.removeLast()
+            $0.slots = Array(repeating: LedgerID(1), count: Limits.keySlots)
             $0.nextLedger = LedgerID(3)
         },
         Case(title: "a new ledger with backups") {

@@ -18,11 +18,17 @@ import Wire
     static let idHex = "00000000000001020000000000000304"
     static let specHex =
         "0174" + "027b7d" + "08" + "0171" + "0301e8078827c801" + "ac02" + "00" + "0109" + "01" + "8001" + "01016b0176"
-        + "00" + "00"
+        + "00" + "00" + "00" + "00"
     static let tokenHex = "010203"
     static let failureHex = "0165" + "016d" + "01"
     static let nodeHex = "016e" + "0000000000000007"
     static let leaseHex = tokenHex + nodeHex + "05" + "01"
+
+    static let binding = KeyBinding(
+        name: KeyName(key: "k", orderingKey: "o"), body: BodyDigest(high: 1, low: 2), task: id,
+        until: Instant(nanoseconds: 3))
+    static let bindingHex =
+        "016b" + "01016f" + "00000000000000010000000000000002" + idHex + "fffffffffffffffe"
 
     static func node() throws -> NodeID {
         NodeID(name: try #require(NodeName("n")), generation: Generation(7))
@@ -84,6 +90,7 @@ import Wire
                 "15" + Self.idHex + "00000000000000050000000000000006" + "02" + "00" + "c801" + "01" + Self.failureHex
                     + "05"
             ),
+            (.bound([Self.binding]), "0f" + "01" + Self.bindingHex),
             (
                 .workflowFailing(Self.id, by: TaskID(high: 5, low: 6), at: Self.at),
                 "17" + Self.idHex + "00000000000000050000000000000006" + "05"
@@ -103,8 +110,13 @@ import Wire
     @Test func dependencies() throws {
         var spec = Self.spec
         spec.dependencies = TaskDependencies(parents: [Self.id], onFailure: .run, needed: 1)
-        let head = String(Self.specHex.dropLast(4))
-        #expect(Self.hex { $0.taskSpec(spec) } == head + "01" + Self.idHex + "02" + "0101" + "00")
+        let head = String(Self.specHex.dropLast(8))
+        #expect(Self.hex { $0.taskSpec(spec) } == head + "01" + Self.idHex + "02" + "0101" + "00" + "0000")
+        var keyed = spec
+        keyed.idempotency = TaskSpec.Idempotency(key: "k", body: BodyDigest(high: 1, low: 2), window: 300)
+        keyed.orderingKey = "o"
+        let keys = "01" + "016b" + "00000000000000010000000000000002" + "ac02" + "01" + "016f"
+        #expect(Self.hex { $0.taskSpec(keyed) } == head + "01" + Self.idHex + "02" + "0101" + "00" + keys)
         let outcome = ParentOutcome(end: .completed, result: [0x31])
         let assignment = Assignment(
             ledger: LedgerID(1), id: Self.id, token: Self.token, spec: spec, isSolitary: false, parents: [outcome])
@@ -128,18 +140,18 @@ import Wire
         root.workflow = WorkflowPart(
             workflow: Self.id, ref: "",
             role: .root(WorkflowPlan(stopsOnFailure: true, callbacks: [.init(.failure, errand)])))
-        let head = String(Self.specHex.dropLast(2)) + "01" + Self.idHex
-        let rootHex = head + "00" + "01" + "01" + "0102" + errandHex + "00"
+        let head = String(Self.specHex.dropLast(6)) + "01" + Self.idHex
+        let rootHex = head + "00" + "01" + "01" + "0102" + errandHex + "00" + "0000"
         #expect(Self.hex { $0.taskSpec(root) } == rootHex)
         var step = Self.spec
         step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .step, compensation: errand)
-        let stepHex = head + "0161" + "02" + "01" + errandHex
+        let stepHex = head + "0161" + "02" + "01" + errandHex + "0000"
         #expect(Self.hex { $0.taskSpec(step) } == stepHex)
         step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .compensation(Self.id))
-        let compensationHex = head + "0161" + "03" + Self.idHex + "00"
+        let compensationHex = head + "0161" + "03" + Self.idHex + "00" + "0000"
         #expect(Self.hex { $0.taskSpec(step) } == compensationHex)
         step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .callback(.always))
-        let callbackHex = head + "0161" + "04" + "03" + "00"
+        let callbackHex = head + "0161" + "04" + "03" + "00" + "0000"
         #expect(Self.hex { $0.taskSpec(step) } == callbackHex)
         let all = LedgerEvent.acceptedTogether([
             Acceptance(id: Self.id, spec: root, enqueuedAt: .zero, due: nil, expires: nil)
@@ -191,7 +203,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "03" + "0000000000000001" + "00" + "00"
                 + "01"
                 + Self.leaseHex + "0103000102" + "01" + "00" + "0105" + "01016e" + "00" + "00" + "01" + Self.failureHex
-                + "00" + "00" + "00" + "00" + "00" + "0000")
+                + "00" + "00" + "00" + "00" + "00" + "0000" + "00" + "00")
         record = TaskRecord(
             id: Self.id, spec: Self.spec, status: .completed, enqueuedAt: .zero, due: nil, expires: nil, lease: nil,
             run: 1,
@@ -203,7 +215,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "04" + "0000000000000001" + "00" + "00"
                 + "00"
                 + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "010131" + "00" + "01" + Self.tokenHex + "00"
-                + "00" + "00" + "00" + "0000")
+                + "00" + "00" + "00" + "0000" + "00" + "00")
         let copy = CopyRequest(
             ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
             place: Place(term: Term(1), sequence: 4),
@@ -211,7 +223,7 @@ import Wire
         let recordHex = Self.hex { $0.taskRecord(record) }
         #expect(
             Self.hex { $0.copyRequest(copy) }
-                == "ac02" + "02" + "01" + "00" + "0104" + "01" + recordHex + "03" + "01" + Self.idHex)
+                == "ac02" + "02" + "01" + "00" + "0104" + "01" + recordHex + "00" + "03" + "01" + Self.idHex)
     }
 
     @Test func journalRecords() {
@@ -233,6 +245,7 @@ import Wire
             ),
             (.copyEnds(LedgerID(1), .snapshot, committed: 5, forgottenUpTo: nil), "06" + "01" + "01" + "05" + "00"),
             (.dropped(LedgerID(1)), "07" + "01"), (.opened, "08"),
+            (.copyKeys(LedgerID(1), .snapshot, [Self.binding]), "09" + "01" + "01" + "01" + Self.bindingHex),
         ]
         for (record, hex) in cases {
             #expect(Self.hex { $0.journalRecord(record) } == hex)
@@ -252,7 +265,7 @@ import Wire
             }
         }
         #expect(throws: WireError.invalid("kind of journal record")) {
-            var reader = ByteReader([9])
+            var reader = ByteReader([10])
             _ = try reader.journalRecord()
         }
     }

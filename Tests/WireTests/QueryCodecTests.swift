@@ -13,7 +13,7 @@ import Wire
             .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .inspect: 14, .wish: 15, .sweep: 16, .view: 32,
             .evidence: 33, .steal: 34, .began: 35,
             .report: 36,
-            .settled: 37, .stop: 38, .parents: 24, .workflow: 25, .extend: 26, .parentsEnded: 44,
+            .settled: 37, .stop: 38, .parents: 24, .workflow: 25, .extend: 26, .parentsEnded: 44, .keyed: 17, .ship: 18,
         ]
         for tag in MessageTag.allCases { #expect(expected[tag] == tag.rawValue, "\(tag)") }
         #expect(Set(MessageTag.allCases.map(\.rawValue)).count == MessageTag.allCases.count)

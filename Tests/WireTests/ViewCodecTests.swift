@@ -41,6 +41,7 @@ import Wire
                 LedgerAssignment(id: LedgerID(5), term: Term(9), primary: lost, backups: [], founder: lost),
             ],
             nextLedger: LedgerID(6), slots: (0..<256).map { LedgerID($0.isMultiple(of: 2) ? 1 : 5) },
+            moves: [SlotMove(slot: KeySlot(rawValue: 3), to: LedgerID(2))],
             settings: ClusterSettings(copies: 3, queues: [mail], applied: applied),
             losses: [LedgerLoss(ledger: LedgerID(3), primary: c, view: 6)],
             exits: [NodeID(name: c, generation: Generation(103))], tieMark: 0x8000_0000_0000_00AA)
@@ -150,18 +151,20 @@ import Wire
             + "02" + "016100000000000000d1" + "016200000000000000d2" + "03" + "0103" + a + "01" + b + a + "0201" + b
             + "00" + b + "0509" + c
             + "00" + c
-            + "06" + "8002" + String(repeating: "0105", count: 128) + "03" + queues + "01" + "03" + "0163" + "06"
+            + "06" + "8002" + String(repeating: "0105", count: 128) + "01" + "0302" + "03" + queues + "01" + "03"
+            + "0163" + "06"
             + "01" + "01630000000000000067" + "01" + "80000000000000aa"
     }()
 
     @Test func digestIsStableAndSeesEveryField() throws {
         let view = Self.sample
-        #expect(view.digest == 4_075_689_980_584_174_881)
+        #expect(view.digest == 7_293_090_617_910_356_481)
         let changes: [(inout View) -> Void] = [
             { $0.number += 1 }, { $0.cluster = ClusterID(high: 1, low: 3) }, { $0.members.removeLast() },
             { $0.members[0].profile.slots = 5 }, { $0.members[0].isDraining = false },
             { $0.members[1].profile.http = Address(host: "10.0.0.2", port: 4) },
-            { $0.voters = [$0.members[1].voter] }, { $0.exits = [] }, { $0.tieMark = nil }, { $0.tieMark = 1 },
+            { $0.voters = [$0.members[1].voter] }, { $0.moves = [] }, { $0.exits = [] }, { $0.tieMark = nil },
+            { $0.tieMark = 1 },
             { $0.ledgers[0].term = Term(4) }, { $0.ledgers[0].backups = [] },
             { $0.ledgers[1].founder = $0.members[0].replica }, { $0.nextLedger = LedgerID(7) },
             { $0.slots[0] = LedgerID(2) }, { $0.settings.copies = 2 }, { $0.losses = [] },

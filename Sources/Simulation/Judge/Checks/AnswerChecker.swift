@@ -30,6 +30,8 @@ final class AnswerChecker: @unchecked Sendable {
     func judge(_ answer: Clients.Answer) -> Violation? {
         switch answer {
         case .accepted(let tasks, _): checkReceipt(tasks)
+        case .repeated(let first, let second, let node): repeated(first, second, "by the same request", node)
+        case .overwritten(let bound, let id, let node): repeated(bound, id, "by another request", node)
         case .task(let id, .found(let snapshot), let node, let asked): take(id, snapshot, from: node, asked)
         case .task(let id, .archived(let document), let node, _): takeDocument(id, document, from: node)
         case .task(let id, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
@@ -47,6 +49,14 @@ final class AnswerChecker: @unchecked Sendable {
         case .story(_, .archived, _, _), .story(_, .unavailable, _, _): nil
         case .workflow(let id, let lookup, let node, let asked): judge(lookup, id, by: node, asked)
         }
+    }
+
+    private func repeated(_ first: TaskID, _ second: TaskID, _ how: String, _ node: Int) -> Violation? {
+        guard first != second || how == "by another request",
+            !inspector.isExcused(first, since: submissions[first]?.sentAt)
+        else { return nil }
+        return Violation(
+            .keyTwice, "\(first) was accepted under a key, and \(second) \(how) at node \(node)", at: world.now)
     }
 
     // MARK: Wishes
@@ -135,7 +145,9 @@ final class AnswerChecker: @unchecked Sendable {
     }
 
     private func take(_ id: TaskID, _ snapshot: TaskSnapshot, from node: Int, _ asked: Instant) -> Violation? {
-        if let violation = submissions.found(id, snapshot.spec, at: world.now) { return violation }
+        if let violation = submissions.found(id, snapshot.spec, at: world.now, isExcused: isExcused) {
+            return violation
+        }
         if !isExcused(id),
             let violation = submissions.tell(
                 id, run: snapshot.run, priority: snapshot.spec.priority, asked: asked, at: world.now)

@@ -106,6 +106,12 @@ struct FinalChecker {
         for id in submissions.ids {
             guard let known = submissions[id], !inspector.isExcused(id, since: known.sentAt) else { continue }
             if let violation = check(id, known, records[id], registry[id]?.document) { return violation }
+            // Of two under one key: nothing has happened to either, and both are there.
+            guard known.task.spec.idempotency != nil, let first = submissions.id(of: known.serial), first != id,
+                !inspector.isExcused(first, since: known.sentAt), records[id] != nil || registry[id] != nil,
+                records[first] != nil || registry[first] != nil
+            else { continue }
+            return Violation(.keyTwice, "\(known.serial) is there as \(first) and as \(id)", at: now)
         }
         if let violation = WorkflowChecker(self).violation(records) { return violation }
         return checkWrites()

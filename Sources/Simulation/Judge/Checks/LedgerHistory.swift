@@ -142,7 +142,7 @@ struct LedgerHistory {
             }
             return nil
         }
-        let id = entry.event.task
+        guard let id = entry.event.task else { return nil }
         var history = tasks[id] ?? History()
         let isKnown = tasks[id] != nil
         defer { tasks[id] = history }
@@ -174,7 +174,7 @@ struct LedgerHistory {
             history.lease = lease.token
             history.leases.append(lease.token)
         case .cancelRequested: history.isCancelRequested = true
-        case .started, .duplicateDiscarded:
+        case .started, .duplicateDiscarded, .bound:
             break
         case .completed(_, let token, _, _, _):
             guard token.run == history.run || inherited.contains(id) else {
@@ -286,8 +286,10 @@ struct LedgerHistory {
             fold(UInt64(token.run) << 32 | UInt64(token.attempt))
             fold(token.term.rawValue)
         }
-        fold(event.task.high)
-        fold(event.task.low)
+        if let task = event.task {
+            fold(task.high)
+            fold(task.low)
+        }
         switch event {
         case .accepted(let acceptance):
             fold(1)
@@ -314,6 +316,9 @@ struct LedgerHistory {
         case .interrupted(_, let token, let isBlamed, _):
             fold(isBlamed ? 7 : 8)
             fold(token)
+        case .bound(let bindings):
+            fold(17)
+            for binding in bindings { fold(binding.task.low) }
         case .cancelRequested: fold(9)
         case .cancelled: fold(10)
         case .expired: fold(11)

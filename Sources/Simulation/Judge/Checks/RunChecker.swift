@@ -103,7 +103,7 @@ final class RunChecker: @unchecked Sendable {
             {
                 doubt(.onceTwice, "\(what) has started under \(other.token) at node \(other.node) before")
             }
-            if let known, let violation = checkTime(run, known) { return violation }
+            if let known, let violation = checkTime(run, known) ?? checkOrder(run, known, what) { return violation }
             if let known, let reason = waiting(known.task.spec.dependencies) {
                 doubt(.startedBlocked, "\(what) starts, and \(reason)")
             }
@@ -150,6 +150,31 @@ final class RunChecker: @unchecked Sendable {
         return "\(completed) of the \(dependencies.parents.count) tasks that it waits for have completed"
     }
 
+    /// Tasks with one ordering key run one at a time; and none starts in its first run after one has started that was submitted
+    /// when this one was accepted.
+    private func checkOrder(_ run: Observations.Run, _ known: Submissions.Known, _ what: String) -> Violation? {
+        guard let key = known.task.spec.orderingKey else { return nil }
+        for id in submissions.ids(orderedBy: key) where id != run.task {
+            guard let other = submissions[id], !inspector.isExcused(id, since: other.sentAt) else { continue }
+            let runs = world.observations.runs(of: id)
+            if let begun = runs.first, run.token.run == 1, known.acceptedAt.map({ $0 < other.sentAt }) ?? false {
+                return Violation(
+                    .outOfOrder,
+                    "\(what) starts; \(id), which came later under the same key, started at \(begun.began)",
+                    at: world.now)
+            }
+            if let last = runs.last, last.end == nil, cause(last, since: last.began) == nil {
+                doubts.append(
+                    Doubt(
+                        earlier: last, task: id,
+                        violation: Violation(
+                            .outOfOrder, "\(what) starts; \(id) of the same key runs at node \(last.node)",
+                            at: world.now)))
+            }
+        }
+        return nil
+    }
+
     /// After an inspection.
     func settleDoubts() -> Violation? {
         defer { doubts = [] }
@@ -158,7 +183,7 @@ final class RunChecker: @unchecked Sendable {
             guard let earlier = doubt.earlier, let cause = cause(earlier, since: earlier.began) else {
                 return doubt.violation
             }
-            duplicates[cause, default: 0] += 1
+            if doubt.violation.property == .causelessDuplicate { duplicates[cause, default: 0] += 1 }
         }
         return nil
     }

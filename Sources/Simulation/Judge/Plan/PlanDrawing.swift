@@ -1,4 +1,5 @@
 import Primitives
+import TaskLedger
 
 extension SimulationPlan {
     // MARK: Faults
@@ -98,6 +99,7 @@ extension SimulationPlan {
         let kinds: [(value: Operation.Kind, weight: Int)] = [(.look, 10), (.wait, 5), (.cancel, 4), (.status, 1)]
         for _ in 0..<looks { operations.append(drawOperation(random.pick(kinds), time, &random)) }
         drawWishes(time)
+        drawKeyed(time)
         operations.sort { ($0.at, $0.salt) < ($1.at, $1.salt) }
         for index in operations.indices { operations[index].number = index }
         // A third of what the cluster could do.
@@ -117,6 +119,16 @@ extension SimulationPlan {
         var others = SeededGenerator(seed: seed, for: "workflows of the run")
         for _ in 0..<options["workflows"] * time / 60_000 {
             operations.append(drawOperation(.workflow, time, &others))
+        }
+    }
+
+    private mutating func drawKeyed(_ time: Int) {
+        var random = SeededGenerator(seed: seed, for: "keys of the run")
+        for _ in 0..<options["keyed"] * time / 60_000 {
+            var operation = drawOperation(.submitKeyed, time, &random)
+            operation.count = 1
+            operation.style = random.pick([(.brief, 8), (.flaky, 2), (.once, 2), (.failing, 1), (.delayed, 1)])
+            operations.append(operation)
         }
     }
 
@@ -149,9 +161,31 @@ extension SimulationPlan {
         return (0..<operation.count).map { index in
             let style = operation.isMixed ? random.pick(styles) : operation.style
             var own = random.fork()
-            return PlannedTask(
+            var task = PlannedTask(
                 style, serial: "\(operation.number).\(attempt).\(index)", percent: workPercent,
                 isPrioritized: operation.isPrioritized, hasRedis: hasRedis, using: &own)
+            if operation.count <= 10, let key = orderingKey(style, of: operation, &own) { task.order(by: key) }
+            return task
         }
+    }
+
+    /// What comes under an idempotency key: the same however often it is sent.
+    func keyedTask(of operation: Operation, isOther: Bool = false) -> PlannedTask {
+        var random = SeededGenerator(seed: operation.salt)
+        var task = PlannedTask(
+            operation.style, serial: "\(operation.number).\(isOther ? "other" : "key").0", percent: workPercent,
+            isPrioritized: operation.isPrioritized, hasRedis: hasRedis, using: &random)
+        let orderingKey = orderingKey(operation.style, of: operation, &random)
+        if let orderingKey { task.order(by: orderingKey) }
+        task.bind(to: "key \(operation.number)", body: BodyDigest(high: operation.salt, low: isOther ? 1 : 0))
+        return task
+    }
+
+    /// Few keys, so that tasks wait for each other. Those before them have to end in time.
+    private func orderingKey(
+        _ style: TaskStyle, of operation: Operation, _ random: inout SeededGenerator
+    ) -> String? {
+        guard [.brief, .flaky, .failing, .once].contains(style), random.chance(options["ordered"]) else { return nil }
+        return "order \(operation.salt % 6)"
     }
 }

@@ -96,6 +96,13 @@ package struct PlanOption: Sendable {
                 "wishes", "changes, retries, purges and histories a minute", [(0, 30), (4, 40), (20, 30)],
                 in: 0...10_000),
             PlanOption("workflows", "workflows a minute", [(0, 50), (3, 35), (12, 15)], in: 0...10_000),
+            PlanOption(
+                "keyed", "tasks under idempotency keys a minute, each sent several times",
+                [(0, 40), (4, 40), (20, 20)],
+                in: 0...10_000),
+            PlanOption(
+                "ordered", "percent of the small submissions of quick tasks that have ordering keys",
+                [(0, 40), (20, 40), (60, 20)], in: 0...100),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

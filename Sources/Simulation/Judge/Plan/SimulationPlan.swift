@@ -63,6 +63,8 @@ package struct Operation: Hashable, Sendable {
         case submit
         /// Submits one task, and waits for its end.
         case submitAndWait
+        /// Submits one task under an idempotency key, at one node or two, until it is accepted, and perhaps once more.
+        case submitKeyed
         case look
         /// A long poll.
         case wait

@@ -52,6 +52,12 @@ struct PlannedTask {
     let style: TaskStyle
     let script: HandlerScript
     var spec: TaskSpec
+
+    mutating func order(by key: String) { spec.orderingKey = key }
+
+    mutating func bind(to key: String, body: BodyDigest) {
+        spec.idempotency = TaskSpec.Idempotency(key: key, body: body)
+    }
 }
 
 extension PlannedTask {

@@ -42,6 +42,10 @@ final class Clients: @unchecked Sendable {
     enum Answer {
         case accepted([AcceptedTask], by: Int)
         case task(TaskID, TaskLookup, by: Int, asked: Instant)
+        /// A request under an idempotency key that was accepted as `first` before.
+        case repeated(first: TaskID, TaskID, by: Int)
+        /// The key is bound to a task for another request.
+        case overwritten(bound: TaskID, TaskID, by: Int)
         case cancel(TaskID, CancelOutcome, by: Int, asked: Instant)
         case wish(TaskWish, TaskID, WishOutcome, by: Int, asked: Instant)
         case story(TaskID, StoryLookup, by: Int, asked: Instant)
@@ -84,6 +88,7 @@ final class Clients: @unchecked Sendable {
     private func carryOut(_ operation: Operation) {
         switch operation.kind {
         case .submit, .submitAndWait: submit(operation, at: operation.node, attempt: 0)
+        case .submitKeyed: submitKeyed(operation)
         case .look, .wait, .cancel:
             guard !submissions.ids.isEmpty else { return }
             var draw = SeededGenerator(seed: operation.salt)

@@ -132,7 +132,10 @@ package final class SimulationRun: @unchecked Sendable {
     /// A task whose client was never told its id is known by what its ledger says.
     private func meet(_ run: Observations.Run) {
         if submissions[run.task] == nil, let (record, _, _) = inspector.record(of: run.task) {
-            found(submissions.found(run.task, record.spec, at: world.now))
+            found(
+                submissions.found(run.task, record.spec, at: world.now) { [inspector, submissions] other in
+                    inspector.isExcused(other, since: submissions[other]?.sentAt)
+                })
         }
         guard submissions[run.task]?.task.style == .poison else { return }
         let downs = world.observations.runs(of: run.task).count { $0.end == .cutOff }

@@ -55,11 +55,23 @@ final class Submissions: @unchecked Sendable {
     /// Serial numbers that were used. Never iterated.
     private(set) var sent: [String: Sent] = [:]
     private var known: [TaskID: Known] = [:]
+    /// Under which each was accepted first, by an answer or a run. Never iterated.
+    private var idOf: [String: TaskID] = [:]
+    /// Tasks with the same ordering key, in the order in which they became known.
+    private var ordered: [String: [TaskID]] = [:]
     /// In the order in which they became known.
     private(set) var ids: [TaskID] = []
     private(set) var accepted: [TaskID] = []
 
-    func send(_ serial: String, _ task: PlannedTask, at now: Instant) { sent[serial] = Sent(task: task, at: now) }
+    /// One that is sent again under its idempotency key is the same one.
+    func send(_ serial: String, _ task: PlannedTask, at now: Instant) {
+        if sent[serial] == nil { sent[serial] = Sent(task: task, at: now) }
+    }
+
+    func ids(orderedBy key: String) -> [TaskID] { ordered[key] ?? [] }
+
+    /// Under which a submission was accepted first.
+    func id(of serial: String) -> TaskID? { idOf[serial] }
 
     func settle(_ serial: String, _ fate: Fate, at now: Instant) {
         guard sent[serial] != nil else { return }
@@ -67,6 +79,7 @@ final class Submissions: @unchecked Sendable {
         switch fate {
         case .accepted(let id):
             learn(id, serial)
+            if idOf[serial] == nil { idOf[serial] = id }
             if known[id]?.acceptedAt == nil { accepted.append(id) }
             known[id]?.acceptedAt = now
         case .unconfirmed(let id): learn(id, serial)
@@ -77,12 +90,16 @@ final class Submissions: @unchecked Sendable {
     private func learn(_ id: TaskID, _ serial: String) {
         guard known[id] == nil, let sent = sent[serial] else { return }
         known[id] = Known(serial: serial, task: sent.task, sentAt: sent.at)
+        if let key = sent.task.spec.orderingKey { ordered[key, default: []].append(id) }
         ids.append(id)
     }
 
     /// A task that is in a ledger: `spec` tells which one it is.
     /// - Returns: a violation if nobody can have submitted it.
-    func found(_ id: TaskID, _ spec: TaskSpec, at now: Instant) -> Violation? {
+    func found(
+        _ id: TaskID, _ spec: TaskSpec, at now: Instant, isCommitted: Bool = true,
+        isExcused: (TaskID) -> Bool = { _ in false }
+    ) -> Violation? {
         if let part = spec.workflow { return workflows.found(id, part, at: now) }
         guard let serial = PlannedTask.serial(of: spec), let request = sent[serial] else {
             return Violation(.resurrected, "\(id) is in a ledger, and nobody has submitted it", at: now)
@@ -90,9 +107,14 @@ final class Submissions: @unchecked Sendable {
         if case .refused = request.fate {
             return Violation(.refusedButAccepted, "\(id) (\(serial)) is in a ledger; its client was told 503", at: now)
         }
-        if case .accepted(let other) = request.fate, other != id {
+        if request.task.spec.idempotency != nil, isCommitted, let other = idOf[serial], other != id {
+            guard isExcused(other) else {
+                return Violation(.keyTwice, "\(serial) is in ledgers as \(other) and as \(id)", at: now)
+            }
+        } else if request.task.spec.idempotency == nil, case .accepted(let other) = request.fate, other != id {
             return Violation(.resurrected, "\(serial) is in ledgers as \(other) and as \(id)", at: now)
         }
+        if isCommitted, idOf[serial] == nil { idOf[serial] = id }
         learn(id, serial)
         guard let known = known[id] else { return nil }
         var submitted = known.task.spec

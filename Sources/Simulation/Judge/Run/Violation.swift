@@ -11,6 +11,7 @@ package enum Property: String, CaseIterable, Sendable {
     case wishUndone = "wish-undone"
     case impossibleOutcome = "impossible-outcome"
     case resurrected
+    case keyTwice = "key-twice"
     case neverAnswered = "never-answered"
     // What handlers see
     case tokenTwice = "token-twice"
@@ -26,6 +27,7 @@ package enum Property: String, CaseIterable, Sendable {
     case falseWorkflow = "false-workflow"
     case cancelIgnored = "cancel-ignored"
     case inversion
+    case outOfOrder = "out-of-order"
     case endlessPoison = "endless-poison"
     // Views and ledgers
     case twoContents = "two-contents"
@@ -59,6 +61,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .wishUndone: "a new run, or a change, that was acknowledged is not there, or nobody has asked for it"
         case .impossibleOutcome: "an outcome that nothing has brought about"
         case .resurrected: "a task is accepted again, or one is there that nobody submitted"
+        case .keyTwice: "two tasks under one idempotency key"
         case .neverAnswered: "a client still waits for its answer"
         case .tokenTwice: "a token was granted, or started, twice"
         case .onceTwice: "a task that may start once has started twice"
@@ -73,6 +76,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .falseParent: "a task was told another end of one that it waited for"
         case .cancelIgnored: "a task is given out again though it was to be cancelled"
         case .inversion: "a task starts before a better one that was ready at the same node"
+        case .outOfOrder: "tasks with one ordering key run at the same time, or not in their order"
         case .endlessPoison: "a task takes more nodes down than it may"
         case .twoContents: "a view has two contents"
         case .twoPrimaries: "two nodes commit in one term of a ledger"

@@ -1,0 +1,175 @@
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+
+/// Tasks with an idempotency or ordering key go to the home of the key, which alone may accept them.
+///
+/// If the home changes, or dies, the next one is asked, for a while: it knows what the one before has committed. What was
+/// sent and not answered may have been accepted, and is sent again only where that does no harm: a task with an idempotency key
+/// is bound to it, and one without is known by its id to the ledger that it was sent to.
+extension NodeService {
+    private struct Item: Sendable {
+        let position: Int
+        let spec: TaskSpec
+        let slot: KeySlot
+        /// Under which it was sent, and to which ledger.
+        var sent: (id: TaskID, ledger: LedgerID)?
+        /// It may have been accepted under that id.
+        var isAgain = false
+    }
+
+    private enum Answer: Sendable {
+        case outcomes([SubmissionOutcome])
+        /// Nothing was accepted: the home is asked again, or the next one.
+        case tryAgain(String)
+        /// Nobody knows.
+        case lost(String)
+    }
+
+    /// In the order of the specs, each of which has a key.
+    func submitKeyed(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
+        let deadline = node.now + Limits.keyPatience
+        var outcomes: [SubmissionOutcome?] = Array(repeating: nil, count: specs.count)
+        var waiting: [Item] = specs.enumerated().compactMap { position, spec in
+            spec.homeSlot.map { Item(position: position, spec: spec, slot: $0) }
+        }
+        var reason = "the home of the key is changing"
+        while !waiting.isEmpty {
+            guard let view = await actors.views.view else {
+                reason = await unreadiness() ?? reason
+                break
+            }
+            var next: [Item] = []
+            for (ledger, items) in groups(waiting, view) {
+                guard let home = view.ledger(ledger) else {
+                    next += items
+                    continue
+                }
+                var sent: [Item] = []
+                for var item in items {
+                    if let before = item.sent, before.ledger != ledger, item.isAgain, item.spec.idempotency == nil {
+                        outcomes[item.position] = .refused(.unconfirmed(before.id))
+                        continue
+                    }
+                    if item.sent?.ledger != ledger {
+                        guard let id = await actors.queue.idsFor(ledger, count: 1).first else { continue }
+                        item.sent = (id, ledger)
+                        item.isAgain = false
+                    }
+                    sent.append(item)
+                }
+                guard !sent.isEmpty else { continue }
+                switch await ask(home, sent, view) {
+                case .outcomes(let decided):
+                    for (item, outcome) in zip(sent, decided) { outcomes[item.position] = outcome }
+                case .tryAgain(let why):
+                    reason = why
+                    next += sent
+                case .lost(let why):
+                    reason = why
+                    next += sent.map { item in
+                        var item = item
+                        item.isAgain = true
+                        return item
+                    }
+                }
+            }
+            waiting = next
+            guard !waiting.isEmpty, node.now < deadline, !Task.isCancelled else { break }
+            await sleep(Limits.keyPause)
+        }
+        for item in waiting {
+            outcomes[item.position] = .refused(
+                !item.isAgain
+                    ? .unavailable("\(reason): try again")
+                    : item.spec.idempotency != nil ? .keyPending : item.sent.map { .unconfirmed($0.id) } ?? .keyPending)
+        }
+        return outcomes.map { $0 ?? .refused(.unavailable("the submission was lost on its way: try again")) }
+    }
+
+    /// By the ledger that each slot belongs to, no more of them together than fit a message.
+    private func groups(_ items: [Item], _ view: View) -> [(LedgerID, [Item])] {
+        var groups: [(ledger: LedgerID, items: [Item], cost: Int)] = []
+        for item in items {
+            let ledger = view.slots[Int(item.slot.rawValue)]
+            let cost = item.spec.cost + 128
+            if let index = groups.lastIndex(where: { $0.ledger == ledger }),
+                groups[index].cost + cost < Limits.keyedBytes
+            {
+                groups[index].items.append(item)
+                groups[index].cost += cost
+            } else {
+                groups.append((ledger, [item], cost))
+            }
+        }
+        return groups.map { ($0.ledger, $0.items) }
+    }
+
+    private func ask(_ home: LedgerAssignment, _ items: [Item], _ view: View) async -> Answer {
+        let name = home.primary.name
+        let request = KeyedRequest(
+            home: home.id, ids: items.compactMap(\.sent?.id), isAgain: items.map(\.isAgain), specs: items.map(\.spec))
+        let reply: KeyedReply?
+        if name == node.name {
+            let queue = actors.queue
+            reply = await withCheckedContinuation { continuation in
+                node.scheduler.execute { queue.onLoop { $0.decide(request) { continuation.resume(returning: $0) } } }
+            }
+        } else {
+            guard isAvailable(home, view), let peer = node.peers[name] else {
+                return .tryAgain("\(name), the home of the key, is not there")
+            }
+            switch await ask(
+                Frame(.keyed, at: node.now) { $0.keyedRequest(request) }, of: peer, within: Limits.keyReply)
+            {
+            case .success(let answer):
+                reply = try? answer.read(at: node.now) { reader throws(WireError) in try reader.keyedReply() }
+            case .failure(let error):
+                let reason = "\(name), the home of the key, does not answer (\(error))"
+                return error.mayHaveArrived ? .lost(reason) : .tryAgain(reason)
+            }
+        }
+        switch reply {
+        case .decided(let decisions, let holders) where decisions.count == items.count:
+            return .outcomes(decisions.map { outcome(of: $0, name, holders, view) })
+        case .decided, nil: return .lost("\(name), the home of the key, cannot tell what has become of it")
+        case .notHome, .moving: return .tryAgain("the key is moving to another home")
+        case .unavailable: return .tryAgain("\(name), the home of the key, may accept nothing at the moment")
+        case .full(let seconds):
+            let retryAfter = Int(min(max(seconds, 1), UInt32(Limits.retryAfterSeconds)))
+            return .outcomes(items.map { _ in .refused(.full(retryAfter: retryAfter)) })
+        case .diskFull(let folder):
+            return .outcomes(items.map { _ in .refused(.diskFull([FullDisk(node: name, folder: folder)])) })
+        }
+    }
+
+    private func outcome(
+        of decision: KeyedDecision, _ home: NodeName, _ holders: [NodeName], _ view: View
+    ) -> SubmissionOutcome {
+        let copies = Int(view.settings.copies)
+        switch decision {
+        case .conflict(let id): return .refused(.keyConflict(id))
+        case .unknown(let id): return .refused(.unconfirmed(id))
+        case .accepted(let id), .repeated(let id):
+            return .accepted(
+                AcceptedTask(
+                    id: id, status: .pending, owner: home,
+                    durability: copies <= 1 ? .local : holders.count >= copies ? .replicated : .degraded,
+                    holders: holders, createdAt: id.createdAt, isRepeated: decision != .accepted(id)))
+        }
+    }
+}
+
+extension Limits {
+    /// How long a submission with a key looks for the key's home.
+    static let keyPatience = Duration.seconds(5)
+    /// How long one home is waited for.
+    static let keyReply = Duration.seconds(2)
+    /// Between two looks.
+    static let keyPause = Duration.milliseconds(50)
+    /// Tasks of one message to a home.
+    static let keyedBytes = 2 << 20
+}

@@ -1,0 +1,101 @@
+public import Primitives
+
+/// What became of a task with a key that was submitted to the key's home.
+public enum KeyedDecision: Hashable, Sendable {
+    case accepted(TaskID)
+    /// The key stands for this task, which was accepted for the same request before.
+    case repeated(TaskID)
+    /// The key stands for this task, which was accepted for another request.
+    case conflict(TaskID)
+    /// It was sent to this ledger before, without an idempotency key; whether it was accepted then, and forgotten since, is not
+    /// known any more.
+    case unknown(TaskID)
+
+    public var task: TaskID {
+        switch self {
+        case .accepted(let id), .repeated(let id), .conflict(let id), .unknown(let id): id
+        }
+    }
+}
+
+/// Why nothing was decided about tasks with keys.
+public enum KeyedRefusal: Error, Hashable, Sendable {
+    /// This node is not the home of all the keys, or not any more: ask the view again.
+    case notHome
+    /// The keys are moving to another home: in a moment.
+    case moving
+    case full
+}
+
+/// Accepting tasks with an idempotency key, an ordering key, or both.
+///
+/// All that concerns a key is decided at its home, the primary of the ledger that its slot belongs to, and the task is
+/// accepted into that very ledger: to look whether the key is free, to bind it and to accept the task is one entry. So two
+/// nodes that are sent the same key at the same time ask the same one; what a takeover inherits has both or neither; and
+/// the order of tasks with the same ordering key is that of the ledger's entries.
+///
+/// | the key | the same body | another body |
+/// | --- | --- | --- |
+/// | is free, or its time is up | accepted, and bound | accepted, and bound |
+/// | is bound | repeated: the task of the first time | conflict |
+///
+/// What is answered is answered once everything before it is committed, the binding that it speaks of too.
+extension TaskOwner {
+    /// Decides about all of them or none.
+    ///
+    /// - Parameters:
+    ///   - ids: for those that are accepted. One that is known here was accepted before: the asker did not get the answer.
+    ///   - isAgain: whether that may be, for each.
+    ///   - request: `accepted(request)` follows once the decisions are committed.
+    public mutating func submit(
+        _ specs: [TaskSpec], ids: [TaskID], isAgain: [Bool], home ledger: LedgerID, request: UInt64, at now: Instant
+    ) throws(KeyedRefusal) -> [KeyedDecision] {
+        guard let index = index(of: ledger) else { throw .notHome }
+        for spec in specs {
+            guard let slot = spec.homeSlot, ledgers[index].slots.contains(slot) else { throw .notHome }
+            if ledgers[index].handover?.isFrozen(slot) == true { throw .moving }
+        }
+        guard fitting(specs) == specs.count, !ledgers[index].primary.isCongested,
+            ledgers[index].primary.state.keys.count + specs.count <= Limits.boundKeys
+        else { throw .full }
+        var decisions: [KeyedDecision] = []
+        decisions.reserveCapacity(specs.count)
+        for (position, spec) in specs.enumerated() {
+            decisions.append(decide(spec, ids[position], isAgain: isAgain[position], in: index, at: now))
+        }
+        ledgers[index].primary.whenCommitted(.accepted(request: request))
+        return decisions
+    }
+
+    private mutating func decide(
+        _ spec: TaskSpec, _ id: TaskID, isAgain: Bool, in index: Int, at now: Instant
+    ) -> KeyedDecision {
+        let state = ledgers[index].primary.state
+        if let name = spec.keyName, let bound = state.keys[name], bound.until > now {
+            return bound.body == spec.idempotency?.body ? .repeated(bound.task) : .conflict(bound.task)
+        }
+        if state[id] != nil || state.hasForgotten(id) { return .repeated(id) }
+        // Of a new id that says nothing: whoever made it may have a slow clock.
+        if isAgain, spec.idempotency == nil, state.mayHaveForgotten(id) { return .unknown(id) }
+        record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
+        return .accepted(id)
+    }
+
+    /// Whether a task that only an earlier primary has accepted may be: its key stands for no other task, and no other
+    /// ledger may have bound it since.
+    func isFree(_ spec: TaskSpec, in index: Int) -> Bool {
+        guard let slot = spec.homeSlot else { return true }
+        guard ledgers[index].slots.contains(slot), ledgers[index].handover?.isFrozen(slot) != true else { return false }
+        return spec.keyName.map { ledgers[index].primary.state.keys[$0] == nil } ?? true
+    }
+}
+
+extension Acceptance {
+    /// Of a task that is submitted now.
+    init(id: TaskID, spec: TaskSpec, at now: Instant) {
+        self.init(
+            id: id, spec: spec, enqueuedAt: now,
+            due: spec.delay == 0 ? nil : now + .milliseconds(Int64(spec.delay)),
+            expires: spec.expiry.map { now + .milliseconds(Int64($0)) })
+    }
+}
