@@ -139,7 +139,11 @@ extension API {
             wait?.apply(to: &headers)
             return try archived(document, id, headers)
         case .unknown: throw unknownTask(id)
-        case .expired: throw Problem(.resultExpired, "task \(id) ended, and its result_ttl is over", id: id)
+        case .expired:
+            throw Problem(
+                .resultExpired,
+                "task \(id) has ended, and is not kept any more: its result_ttl is over, or it was purged, or had to make room",
+                id: id)
         case .unavailable(let reason): throw Problem.unavailable(reason)
         }
     }

@@ -106,6 +106,7 @@ extension LocalQueue {
 
     func lookup(_ id: TaskID, wait limit: Duration, _ reply: @escaping @Sendable (LookupReply) -> Void) {
         guard let record = owner.task(id) else {
+            if mayVouch, owner.hasForgotten(id) { return reply(.forgotten) }
             return reply(.unknown(viewNumber: servesItsView ? view?.number ?? 0 : 0))
         }
         // Whoever was stopped or cut off may have been replaced, and others may have told a later state.

@@ -44,6 +44,7 @@ extension NodeService {
         let view = await actors.views.view
         var asked: Set<NodeName> = []
         var problems: [NodeName: String] = [:]
+        var isForgotten = false
         func ask(_ name: NodeName, wait: Duration) async -> TaskSnapshot? {
             asked.insert(name)
             switch await lookup(id, at: name, wait: wait) {
@@ -51,6 +52,7 @@ extension NodeService {
                 return TaskSnapshot(record, owner: name, at: node.now, timestamp: node.timestamp)
             case .success(.unknown(let number)):
                 if number != view?.number { problems[name] = "\(name) is changing its view" }
+            case .success(.forgotten): isForgotten = true
             case .success(.unsettled): problems[name] = "\(name) has the task, and cannot say yet what has become of it"
             case .failure(let error): problems[name] = "\(name) does not answer (\(error))"
             }
@@ -65,13 +67,17 @@ extension NodeService {
         for name in others.subtracting(asked).sorted() {
             if let found = await ask(name, wait: .zero) { return .found(found) }
         }
-        return await archived(id, view, problems)
+        return await archived(id, view, problems, isForgotten: isForgotten)
     }
 
     /// No ledger that can be asked has it.
-    private func archived(_ id: TaskID, _ view: View?, _ problems: [NodeName: String]) async -> TaskLookup {
+    private func archived(
+        _ id: TaskID, _ view: View?, _ problems: [NodeName: String], isForgotten: Bool
+    ) async -> TaskLookup {
         switch await actors.archive.read(id) {
         case .success(let document?): return .archived(document)
+        // Whoever had it has said that there is nothing left: nobody else can have it.
+        case .success(nil) where isForgotten: return .expired
         case .success(nil): break
         case .failure(let error): return .unavailable("the registry, which may have it, does not answer: \(error)")
         }

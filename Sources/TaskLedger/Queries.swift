@@ -6,6 +6,9 @@ extension TaskOwner {
         index(of: id).flatMap { ledgers[$0].primary.state[id] }
     }
 
+    /// Whether a ledger of this node had the task, with an outcome, and was let go of it not long ago.
+    public func hasForgotten(_ id: TaskID) -> Bool { ledgers.contains { $0.primary.state.forgotten[id] != nil } }
+
     /// Which ledger of this node has the task.
     public func ledger(of id: TaskID) -> LedgerID? {
         index(of: id).flatMap { ledgers[$0].primary.state[id] == nil ? nil : ledgers[$0].primary.id }

@@ -10,6 +10,8 @@ public enum LookupReply: Hashable, Sendable {
     /// It had the task when it was asked, and cannot tell what has become of it: its end is not committed yet, or the
     /// ledger has gone to somebody else meanwhile, or may have.
     case unsettled
+    /// One of its ledgers had the task, with an outcome, and keeps it no more.
+    case forgotten
 }
 
 /// Which tasks to list.
@@ -83,6 +85,8 @@ extension ByteWriter {
             uint64(viewNumber)
         case .unsettled:
             uint8(3)
+        case .forgotten:
+            uint8(4)
         }
     }
 
@@ -169,6 +173,7 @@ extension ByteReader {
         case 1: .found(try taskRecord())
         case 2: .unknown(viewNumber: try uint64())
         case 3: .unsettled
+        case 4: .forgotten
         default: throw .invalid("lookup reply")
         }
     }

@@ -45,14 +45,21 @@ extension ProcessTests {
         }
 
         /// No retry of its own, though its policy has some.
-        @Test func aFailureIsFinal() async throws {
-            try await LocalCluster.run { cluster in
+        @Test func aFailureIsFinalAndWhatIsPurgedIsGoneForGood() async throws {
+            try await LocalCluster.run(.init(hasRedis: false)) { cluster in
                 let task = #"{"task_type": "fail", "delivery": "at_most_once", "max_retries": 3, "payload": {}}"#
                 let ids = try await cluster.nodes[0].submit([task]) + (try await cluster.nodes[2].submit([task]))
                 for ended in try await cluster.outcomes(of: ids) {
                     #expect(ended.status == "failed")
                     #expect(ended.attempt == 1)
                 }
+                _ = try await cluster.nodes[1].send(.POST, "/api/dead-letters/purge")
+                for (id, node) in zip(ids, cluster.nodes) {
+                    let gone = try await node.send(.GET, "/api/tasks/\(id)")
+                    #expect(gone.status == 410, "it was there, and has ended")
+                }
+                let never = TaskID(high: ids[0].high, low: ids[0].low ^ 1)
+                #expect(try await cluster.nodes[0].send(.GET, "/api/tasks/\(never)").status == 404)
             }
         }
     }

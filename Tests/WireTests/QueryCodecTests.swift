@@ -87,6 +87,13 @@ import Wire
         let id = TaskID(high: 1, low: 2)
         let idBytes: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]
         #expect(bytes { $0.lookupReply(.unknown(viewNumber: 9)) } == [2, 0, 0, 0, 0, 0, 0, 0, 9])
+        #expect(bytes { $0.lookupReply(.forgotten) } == [4])
+        for reply in [LookupReply.unknown(viewNumber: 9), .unsettled, .forgotten] {
+            let decoded = try decode(bytes { $0.lookupReply(reply) }) { reader throws(WireError) in
+                try reader.lookupReply()
+            }
+            #expect(decoded == reply)
+        }
         #expect(bytes { $0.cancelReply(CancelReply(decision: .finished, record: nil)) } == [3, 0])
         let accepted = ForwardReply.accepted([id], holders: [Self.name("a")])
         #expect(bytes { $0.forwardReply(accepted) } == [1, 1] + idBytes + [1, 1, 0x61])
