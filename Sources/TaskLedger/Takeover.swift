@@ -209,6 +209,8 @@ extension TaskOwner {
                 else { continue }
                 if let part = acceptance.spec.workflow, !isOpenWorkflow(part.workflow, in: index) { continue }
                 record(entry.event, in: index)
+            // True whoever has said it.
+            case .bound: record(entry.event, in: index)
             case .acceptedTogether(let acceptances) where known == nil:
                 guard let first = acceptances.first, first.spec.isWorkflow,
                     !ledgers[index].primary.state.mayHaveForgotten(first.id)
@@ -227,7 +229,7 @@ extension TaskOwner {
                 record(entry.event, in: index, then: .ended(id))
             case .accepted, .leased, .started, .completed, .failed, .rescheduled, .interrupted, .cancelRequested,
                 .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried, .dependencyEnded,
-                .acceptedTogether, .workflowFailing, .workflowEnded, .bound:
+                .acceptedTogether, .workflowFailing, .workflowEnded:
                 break
             }
         }

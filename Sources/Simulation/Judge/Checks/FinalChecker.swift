@@ -108,7 +108,7 @@ struct FinalChecker {
             if let violation = check(id, known, records[id], registry[id]?.document) { return violation }
             // Of two under one key: nothing has happened to either, and both are there.
             guard known.task.spec.idempotency != nil, let first = submissions.id(of: known.serial), first != id,
-                !inspector.isExcused(first, since: known.sentAt), records[id] != nil || registry[id] != nil,
+                !inspector.isKeyExcused(first, since: known.sentAt), records[id] != nil || registry[id] != nil,
                 records[first] != nil || registry[first] != nil
             else { continue }
             return Violation(.keyTwice, "\(known.serial) is there as \(first) and as \(id)", at: now)

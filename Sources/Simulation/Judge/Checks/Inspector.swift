@@ -187,6 +187,14 @@ final class Inspector: @unchecked Sendable {
         return since.map { $0 <= at + .seconds(1) } ?? true
     }
 
+    /// What a key stands for may be known by any ledger by now: its slot may have moved.
+    func isKeyExcused(_ id: TaskID, since: Instant?) -> Bool {
+        isExcused(id, since: since)
+            || (Array(stage.excused.values) + Array(stage.harmed.values)).contains { at in
+                since.map { $0 <= at + .seconds(1) } ?? true
+            }
+    }
+
     /// The record of a task wherever it is: with its primary first.
     func record(of id: TaskID) -> (record: TaskRecord, node: Int, isServed: Bool)? {
         for node in world.nodes {

@@ -134,7 +134,7 @@ package final class SimulationRun: @unchecked Sendable {
         if submissions[run.task] == nil, let (record, _, _) = inspector.record(of: run.task) {
             found(
                 submissions.found(run.task, record.spec, at: world.now) { [inspector, submissions] other in
-                    inspector.isExcused(other, since: submissions[other]?.sentAt)
+                    inspector.isKeyExcused(other, since: submissions[other]?.sentAt)
                 })
         }
         guard submissions[run.task]?.task.style == .poison else { return }
