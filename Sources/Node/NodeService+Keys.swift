@@ -19,6 +19,8 @@ extension NodeService {
         var sent: (id: TaskID, ledger: LedgerID)?
         /// It may have been accepted under that id.
         var isAgain = false
+        /// It may have been accepted, under that id or another one.
+        var isLost = false
     }
 
     private enum Answer: Sendable {
@@ -49,13 +51,15 @@ extension NodeService {
                     continue
                 }
                 var sent: [Item] = []
+                let fresh = items.count { $0.sent?.ledger != ledger }
+                var ids = await actors.queue.idsFor(ledger, count: fresh)[...]
                 for var item in items {
                     if let before = item.sent, before.ledger != ledger, item.isAgain, item.spec.idempotency == nil {
                         outcomes[item.position] = .refused(.unconfirmed(before.id))
                         continue
                     }
                     if item.sent?.ledger != ledger {
-                        guard let id = await actors.queue.idsFor(ledger, count: 1).first else { continue }
+                        guard let id = ids.popFirst() else { continue }
                         item.sent = (id, ledger)
                         item.isAgain = false
                     }
@@ -64,7 +68,7 @@ extension NodeService {
                 guard !sent.isEmpty else { continue }
                 switch await ask(home, sent, view) {
                 case .outcomes(let decided):
-                    for (item, outcome) in zip(sent, decided) { outcomes[item.position] = outcome }
+                    for (item, outcome) in zip(sent, decided) { outcomes[item.position] = settled(item, outcome) }
                 case .tryAgain(let why):
                     reason = why
                     next += sent
@@ -73,6 +77,7 @@ extension NodeService {
                     next += sent.map { item in
                         var item = item
                         item.isAgain = true
+                        item.isLost = true
                         return item
                     }
                 }
@@ -82,12 +87,20 @@ extension NodeService {
             await sleep(Limits.keyPause)
         }
         for item in waiting {
-            outcomes[item.position] = .refused(
-                !item.isAgain
-                    ? .unavailable("\(reason): try again")
-                    : item.spec.idempotency != nil ? .keyPending : item.sent.map { .unconfirmed($0.id) } ?? .keyPending)
+            outcomes[item.position] = settled(item, .refused(.unavailable("\(reason): try again")))
         }
         return outcomes.map { $0 ?? .refused(.unavailable("the submission was lost on its way: try again")) }
+    }
+
+    /// Of what may have been accepted before nobody may say that nothing was.
+    private func settled(_ item: Item, _ outcome: SubmissionOutcome) -> SubmissionOutcome {
+        guard item.isLost, case .refused(let refusal) = outcome else { return outcome }
+        switch refusal {
+        case .keyConflict, .keyPending, .unconfirmed: return outcome
+        case .full, .diskFull, .unavailable, .unknownTaskType, .unknownParents:
+            guard item.spec.idempotency == nil, let id = item.sent?.id else { return .refused(.keyPending) }
+            return .refused(.unconfirmed(id))
+        }
     }
 
     /// By the ledger that each slot belongs to, no more of them together than fit a message.

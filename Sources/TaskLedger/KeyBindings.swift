@@ -81,11 +81,16 @@ public struct KeyBindings: Sendable {
         if let old = bindings[binding.name], old.until >= binding.until { return }
         bindings[binding.name] = binding
         expiries.insert(Expiry(at: binding.until, name: binding.name))
-        guard let now else { return }
-        for _ in 0..<4 {
-            guard let first = expiries.min, first.at + Limits.voidKeyRest < now else { return }
+        if let now { prune(at: now, upTo: 4) }
+    }
+
+    /// Gives up so many bindings that were void long before.
+    mutating func prune(at now: Instant, upTo count: Int = .max) {
+        var rest = count
+        while rest > 0, let first = expiries.min, first.at + Limits.voidKeyRest < now {
             expiries.removeMin()
             if bindings[first.name]?.until == first.at { bindings[first.name] = nil }
+            rest -= 1
         }
     }
 

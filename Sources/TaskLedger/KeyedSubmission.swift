@@ -39,9 +39,11 @@ public enum KeyedRefusal: Error, Hashable, Sendable {
 /// | is free, or its time is up | accepted, and bound | accepted, and bound |
 /// | is bound | repeated: the task of the first time | conflict |
 ///
+/// What is known already needs no room: a client that asks again is told, however full the node is.
+///
 /// What is answered is answered once everything before it is committed, the binding that it speaks of too.
 extension TaskOwner {
-    /// Decides about all of them or none.
+    /// Decides about all of them or, where one is new and there is no room, none.
     ///
     /// - Parameters:
     ///   - ids: for those that are accepted. One that is known here was accepted before: the asker did not get the answer.
@@ -55,9 +57,8 @@ extension TaskOwner {
             guard let slot = spec.homeSlot, ledgers[index].slots.contains(slot) else { throw .notHome }
             if ledgers[index].handover?.isFrozen(slot) == true { throw .moving }
         }
-        guard fitting(specs) == specs.count, !ledgers[index].primary.isCongested,
-            ledgers[index].primary.state.keys.count + specs.count <= Limits.boundKeys
-        else { throw .full }
+        let new = zip(specs, ids).filter { known($0, $1, in: index, at: now) == nil }.map(\.0)
+        guard new.isEmpty || hasRoom(for: new, in: index, at: now) else { throw .full }
         var decisions: [KeyedDecision] = []
         decisions.reserveCapacity(specs.count)
         for (position, spec) in specs.enumerated() {
@@ -70,23 +71,38 @@ extension TaskOwner {
     private mutating func decide(
         _ spec: TaskSpec, _ id: TaskID, isAgain: Bool, in index: Int, at now: Instant
     ) -> KeyedDecision {
+        if let decision = known(spec, id, in: index, at: now) { return decision }
         let state = ledgers[index].primary.state
-        if let name = spec.keyName, let bound = state.keys[name], bound.until > now {
-            return bound.body == spec.idempotency?.body ? .repeated(bound.task) : .conflict(bound.task)
-        }
-        if state[id] != nil || state.hasForgotten(id) { return .repeated(id) }
         // Of a new id that says nothing: whoever made it may have a slow clock.
         if isAgain, spec.idempotency == nil, state.mayHaveForgotten(id) { return .unknown(id) }
         record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
         return .accepted(id)
     }
 
+    /// What follows from what is known; nil: the task is new.
+    private func known(_ spec: TaskSpec, _ id: TaskID, in index: Int, at now: Instant) -> KeyedDecision? {
+        let state = ledgers[index].primary.state
+        if let name = spec.keyName, let bound = state.keys[name], bound.until > now {
+            return bound.body == spec.idempotency?.body ? .repeated(bound.task) : .conflict(bound.task)
+        }
+        return state[id] != nil || state.hasForgotten(id) ? .repeated(id) : nil
+    }
+
+    private mutating func hasRoom(for specs: [TaskSpec], in index: Int, at now: Instant) -> Bool {
+        guard fitting(specs) == specs.count, !ledgers[index].primary.isCongested else { return false }
+        let keys = specs.count { $0.idempotency != nil }
+        guard keys > 0, ledgers[index].primary.state.keys.count + keys > settings.maxKeys else { return true }
+        ledgers[index].primary.pruneKeys(at: now)
+        return ledgers[index].primary.state.keys.count + keys <= settings.maxKeys
+    }
+
     /// Whether a task that only an earlier primary has accepted may be: its key stands for no other task, and no other
     /// ledger may have bound it since.
-    func isFree(_ spec: TaskSpec, in index: Int) -> Bool {
-        guard let slot = spec.homeSlot else { return true }
+    func isFree(_ acceptance: Acceptance, in index: Int) -> Bool {
+        guard let slot = acceptance.spec.homeSlot else { return true }
         guard ledgers[index].slots.contains(slot), ledgers[index].handover?.isFrozen(slot) != true else { return false }
-        return spec.keyName.map { ledgers[index].primary.state.keys[$0] == nil } ?? true
+        let bound = acceptance.spec.keyName.flatMap { ledgers[index].primary.state.keys[$0] }
+        return bound.map { $0.task == acceptance.id } ?? true
     }
 }
 

@@ -54,6 +54,9 @@ public struct LedgerCopy: Sendable {
         for binding in bindings { state.bind(binding) }
     }
 
+    /// No entry: a void binding means nothing, at whichever replica it is kept longer.
+    mutating func pruneKeys(at now: Instant) { state.pruneKeys(at: now) }
+
     /// See `LedgerState`.
     mutating func settleLanes() { state.settleLanes() }
 

@@ -101,6 +101,8 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
 
     public mutating func becomeDue(_ id: TaskID) { copy.becomeDue(id) }
 
+    mutating func pruneKeys(at now: Instant) { copy.pruneKeys(at: now) }
+
     /// As new primary.
     mutating func settleLanes() { copy.settleLanes() }
 

@@ -129,6 +129,8 @@ public struct LedgerState: Sendable {
         for id in lanes.heads { update(id) { $0.unblock() } }
     }
 
+    mutating func pruneKeys(at now: Instant) { keys.prune(at: now) }
+
     mutating func bind(_ binding: KeyBinding) { keys.bind(binding, at: nil) }
 
     /// In place: a record is not copied to be changed.

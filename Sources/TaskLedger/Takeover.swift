@@ -205,7 +205,7 @@ extension TaskOwner {
             switch entry.event {
             case .accepted(let acceptance) where known == nil:
                 guard !ledgers[index].primary.state.mayHaveForgotten(acceptance.id),
-                    !acceptance.spec.isEnqueuedByWorkflow, isFree(acceptance.spec, in: index)
+                    !acceptance.spec.isEnqueuedByWorkflow, isFree(acceptance, in: index)
                 else { continue }
                 if let part = acceptance.spec.workflow, !isOpenWorkflow(part.workflow, in: index) { continue }
                 record(entry.event, in: index)

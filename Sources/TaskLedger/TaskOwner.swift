@@ -154,6 +154,8 @@ public struct TaskOwner: Sendable {
         public var maxQueuedBytes: Int
         /// Outcomes are written to a registry: the ledger may forget them early.
         public var hasRegistry: Bool
+        /// Idempotency keys that a ledger remembers; beyond, tasks with a new one are refused.
+        public var maxKeys = Limits.boundKeys
 
         public init(slots: Int, maxQueued: Int = 1_000_000, maxQueuedBytes: Int = 1 << 30, hasRegistry: Bool = true) {
             self.slots = slots

@@ -161,6 +161,32 @@ import Testing
         #expect(bench.owner.task(Sample.task(4)) == nil, "another ledger may have bound the key")
     }
 
+    /// A full node tells what it knows, and takes nothing new.
+    @Test func whatIsKnownNeedsNoRoom() throws {
+        var bench = OwnerBench(maxQueued: 1)
+        bench.install(view: 2, slots: Self.allSlots)
+        _ = try bench.submitKeyed(Self.spec(key: "k"), id: Sample.task(1))
+        #expect(try bench.submitKeyed(Self.spec(key: "k"), id: Sample.task(2)) == [.repeated(Sample.task(1))])
+        #expect(try bench.submitKeyed(Self.spec(key: "k", body: 2), id: Sample.task(2)) == [.conflict(Sample.task(1))])
+        #expect(throws: KeyedRefusal.full) { try bench.submitKeyed(Self.spec(key: "l"), id: Sample.task(2)) }
+    }
+
+    /// Keys whose time is up make room for new ones, though nothing has been bound since.
+    @Test func aHomeThatIsFullOfVoidKeysTakesNewOnes() throws {
+        var settings = TaskOwner.Settings(slots: 1)
+        settings.maxKeys = 2
+        var bench = OwnerBench()
+        bench.owner = TaskOwner(me: Sample.me, settings: settings, seed: 1)
+        bench.install(view: 2, slots: Self.allSlots)
+        for number: UInt64 in 1...2 {
+            _ = try bench.submitKeyed(Self.spec(key: "\(number)", window: 1000), id: Sample.task(number))
+        }
+        #expect(throws: KeyedRefusal.full) { try bench.submitKeyed(Self.spec(key: "3"), id: Sample.task(3)) }
+        #expect(try bench.submitKeyed(Self.spec(order: "o"), id: Sample.task(4)) == [.accepted(Sample.task(4))])
+        bench.now += .seconds(62)
+        #expect(try bench.submitKeyed(Self.spec(key: "3"), id: Sample.task(3)) == [.accepted(Sample.task(3))])
+    }
+
     @Test func keysAreForgottenLongAfterTheirTime() {
         var keys = KeyBindings()
         for number in 0..<100 {
