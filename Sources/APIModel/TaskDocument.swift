@@ -68,6 +68,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     public var metadata: [String: String]
     public var idempotencyKey: String?
     public var orderingKey: String?
+    public var fairnessKey: String?
     public var createdAt: Timestamp
     /// When a scheduled task is due.
     public var runAt: Timestamp?
@@ -99,6 +100,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         case orderingKey = "ordering_key"
         case maxRetries = "max_retries"
         case resultTTL = "result_ttl"
+        case fairnessKey = "fairness_key"
         case createdAt = "created_at"
         case runAt = "run_at"
         case expiresAt = "expires_at"
@@ -129,6 +131,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         metadata = Dictionary(spec.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
         idempotencyKey = spec.idempotency?.key
         orderingKey = spec.orderingKey
+        fairnessKey = spec.fairnessKey
         createdAt = task.createdAt
         runAt = task.dueAt
         expiresAt = spec.expiry.map { Timestamp(milliseconds: task.createdAt.milliseconds &+ Int64(clamping: $0)) }
@@ -183,6 +186,7 @@ extension TaskDocument: JSONWritable {
             object.put(.metadata) { $0.object(metadata.sorted { $0.key < $1.key }) }
             object.put(.idempotencyKey, idempotencyKey)
             object.put(.orderingKey, orderingKey)
+            object.put(.fairnessKey, fairnessKey)
             object.put(.isCancelRequested, isCancelRequested)
             object.put(.duplicatesDiscarded, duplicatesDiscarded)
             object.put(.error, error)

@@ -1,4 +1,5 @@
 import Primitives
+import Views
 
 /// Reads the tasks of a batch: a JSON array, or NDJSON (one task a line, blank lines skipped).
 ///
@@ -10,15 +11,19 @@ enum BatchParser {
     }
 
     /// - Parameter isLines: NDJSON, as the media type says; nil: it does not say, so an array is what begins with `[`.
-    static func parse(_ body: [UInt8], isLines: Bool?, now: Timestamp) throws(Problem) -> [Item] {
+    static func parse(_ body: [UInt8], isLines: Bool?, now: Timestamp, settings: ClusterSettings? = nil) throws(Problem)
+        -> [Item]
+    {
         var parser = JSONPullParser(body)
         parser.skipWhitespace()
         // No lines at all are a batch only for who says that there are lines.
         let startsArray = parser.position == body.count || body[parser.position] == UInt8(ascii: "[")
-        return isLines ?? !startsArray ? try lines(body, now) : try array(parser, now)
+        return isLines ?? !startsArray ? try lines(body, now, settings) : try array(parser, now, settings)
     }
 
-    private static func array(_ start: JSONPullParser, _ now: Timestamp) throws(Problem) -> [Item] {
+    private static func array(_ start: JSONPullParser, _ now: Timestamp, _ settings: ClusterSettings?) throws(Problem)
+        -> [Item]
+    {
         var parser = start
         var items: [Item] = []
         do {
@@ -29,7 +34,7 @@ enum BatchParser {
             var isFirst = true
             while try parser.nextElement(isFirst: &isFirst) {
                 try checkCount(items)
-                items.append(.task(try task(&parser, now)))
+                items.append(.task(try task(&parser, now, settings)))
             }
             try parser.finish()
         } catch let error as JSONError {
@@ -43,7 +48,8 @@ enum BatchParser {
         return items
     }
 
-    private static func lines(_ body: [UInt8], _ now: Timestamp) throws(Problem) -> [Item] {
+    private static func lines(_ body: [UInt8], _ now: Timestamp, _ settings: ClusterSettings?) throws(Problem) -> [Item]
+    {
         var items: [Item] = []
         var start = 0
         while start < body.count {
@@ -54,7 +60,7 @@ enum BatchParser {
             if parser.position == end { continue }
             try checkCount(items)
             do {
-                let outcome = try task(&parser, now)
+                let outcome = try task(&parser, now, settings)
                 try parser.finish()
                 items.append(.task(outcome))
             } catch {
@@ -65,9 +71,9 @@ enum BatchParser {
     }
 
     private static func task(
-        _ parser: inout JSONPullParser, _ now: Timestamp
+        _ parser: inout JSONPullParser, _ now: Timestamp, _ settings: ClusterSettings?
     ) throws(JSONError) -> SubmissionParser.Outcome {
-        try SubmissionParser.parse(&parser, now: now, errorLimit: APILimits.reportedBatchErrors)
+        try SubmissionParser.parse(&parser, now: now, settings: settings, errorLimit: APILimits.reportedBatchErrors)
     }
 
     private static func checkCount(_ items: [Item]) throws(Problem) {

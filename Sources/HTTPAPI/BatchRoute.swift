@@ -14,7 +14,9 @@ extension API {
         let format = try BodyFormat.of(request.headers, allowsLines: true)
         // The media type decides; `application/json` may be one of the many clients that send NDJSON by that name.
         return try await request.withBody(bodies) { body in
-            try await submit(try BatchParser.parse(body, isLines: format == .lines ? true : nil, now: clock()))
+            try await submit(
+                try BatchParser.parse(
+                    body, isLines: format == .lines ? true : nil, now: clock(), settings: service.settings))
         }
     }
 

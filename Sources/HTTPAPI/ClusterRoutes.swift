@@ -6,17 +6,6 @@ extension API {
     /// `GET /api/workers`
     func workers(_ request: APIRequest) async throws -> Response { json(WorkersDocument(await service.workers())) }
 
-    /// `GET /api/queues`
-    func queues(_ request: APIRequest) async throws -> Response { json(QueuesDocument(await service.queues())) }
-
-    /// `GET /api/queues/{queue}`
-    func queue(_ request: APIRequest) async throws -> Response {
-        guard let queue = await service.queues().first(where: { $0.name == request.parameter }) else {
-            throw Problem(.notFound, "no task has been submitted to a queue \(quoted(request.parameter))")
-        }
-        return json(QueueDocument(queue))
-    }
-
     /// `GET /api/cluster`
     func cluster(_ request: APIRequest) async throws -> Response {
         json(ClusterDocument(await service.cluster()), reserving: 8192)

@@ -31,6 +31,7 @@ struct Problem: Error {
         case diskFull = "disk-full"
         case notNeeded = "not-needed"
         case wrongState = "wrong-state"
+        case tooManyQueues = "too-many-queues"
 
         var status: HTTPResponse.Status {
             switch self {
@@ -38,7 +39,7 @@ struct Problem: Error {
             case .notFound: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .requestTimeout: .requestTimeout
-            case .alreadyFinished, .notNeeded, .wrongState, .keyPending: .conflict
+            case .alreadyFinished, .notNeeded, .wrongState, .keyPending, .tooManyQueues: .conflict
             case .resultExpired: .gone
             case .contentTooLarge: .contentTooLarge
             case .uriTooLong: .uriTooLong
@@ -77,6 +78,7 @@ struct Problem: Error {
             case .diskFull: "No room on any disk"
             case .notNeeded: "The cluster decides by itself"
             case .wrongState: "The task is not in a state for this"
+            case .tooManyQueues: "Too many queues have settings"
             }
         }
     }

@@ -5,7 +5,7 @@ import TaskLedger
 
 extension Route {
     /// All there is.
-    static let all: [Route] = tasks + changes + letters + workflows + cluster + node + documentation
+    static let all: [Route] = tasks + changes + letters + workflows + queues + cluster + node + documentation
 
     private static let tasks: [Route] = [
         Route(
@@ -82,18 +82,6 @@ extension Route {
                 id: "listWorkers", summary: "Every slot of every node, and what it runs.",
                 answers: [.init(status: 200, description: "The slots.", schema: "Workers")]),
             handler: { try await $0.workers($1) }),
-        Route(
-            method: .get, path: "/api/queues", aliases: ["/queues"],
-            operation: Operation(
-                id: "listQueues", summary: "Every queue, over the whole cluster.",
-                answers: [.init(status: 200, description: "The queues.", schema: "Queues")]),
-            handler: { try await $0.queues($1) }),
-        Route(
-            method: .get, path: "/api/queues/{queue}", aliases: ["/queues/{queue}"],
-            operation: Operation(
-                id: "getQueue", summary: "One queue, over the whole cluster.", parameters: [.queue],
-                answers: [.init(status: 200, description: "The queue.", schema: "Queue")], problems: [.notFound]),
-            handler: { try await $0.queue($1) }),
         Route(
             method: .get, path: "/api/cluster",
             operation: Operation(

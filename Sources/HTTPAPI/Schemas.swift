@@ -16,7 +16,8 @@ enum Schemas {
         "Sweep": sweep, "Purged": object(["id": uuid, "action": words(["purged"])]),
         "Workflow": workflow, "WorkflowTask": workflowTask, "AcceptedWorkflow": acceptedWorkflow,
         "WorkflowState": workflowState, "WorkflowList": workflowList,
-        "MoreTasks": moreTasks, "ExtendedWorkflow": extendedWorkflow, "OpenAPI": ["type": "object"],
+        "MoreTasks": moreTasks, "ExtendedWorkflow": extendedWorkflow, "QueueChange": queueChange,
+        "QueueSettings": object(queueSettings), "OpenAPI": ["type": "object"],
     ]
 
     // MARK: Parts
@@ -99,15 +100,7 @@ enum Schemas {
             "max_retries": [
                 "type": ["integer", "null"], "minimum": 0, "maximum": .integer(Int64(Limits.retries)), "default": 3,
             ],
-            "retry": [
-                "type": ["object", "null"], "additionalProperties": false,
-                "properties": [
-                    "backoff": words(RetryPolicy.Backoff.allCases.map(\.name)),
-                    "base": seconds("The rest before the first retry.", upTo: APILimits.retryRestSeconds),
-                    "max": seconds("The longest rest.", upTo: APILimits.retryRestSeconds),
-                    "jitter": ["type": ["number", "null"], "minimum": 0, "maximum": 1],
-                ],
-            ],
+            "retry": retry,
             "timeout": seconds("What one attempt may take.", upTo: Limits.timeoutSeconds),
             "delay": seconds("Not started before.", upTo: Limits.horizonSeconds),
             "run_at": described(nullable(time), "Not started before; instead of delay."),
@@ -135,6 +128,10 @@ enum Schemas {
                 nullable(words(TaskDependencies.FailurePolicy.allCases.map(\.name))),
                 "What it does when one of them does not complete: fail (the default) or be cancelled, at once, or run when all have ended."
             ),
+            "fairness_key": [
+                "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(Limits.fairnessKeyBytes)),
+                "description": "Keys take turns within their queue and priority. At most 255 bytes.",
+            ],
         ],
     ]
 
@@ -168,7 +165,8 @@ enum Schemas {
         "retry": object(["backoff": string, "base": number, "max": number, "jitter": number]), "timeout": number,
         "delivery": words(TaskSpec.Delivery.allCases.map(\.name)), "result_ttl": number,
         "metadata": ["type": "object", "additionalProperties": string],
-        "idempotency_key": nullable(string), "ordering_key": nullable(string), "cancel_requested": boolean,
+        "idempotency_key": nullable(string), "ordering_key": nullable(string), "fairness_key": nullable(string),
+        "cancel_requested": boolean,
         "duplicates_discarded": count,
         "error": nullable(object(["type": string, "message": string, "retryable": boolean])),
         "depends_on": array(uuid),
@@ -193,7 +191,7 @@ enum Schemas {
         "tasks": array(reference("TaskSummary")), "next_cursor": nullable(uuid), "missing": missing,
     ])
 
-    private static let missing = described(array(string), "Nodes that did not answer: what they own is not in here.")
+    static let missing = described(array(string), "Nodes that did not answer: what they own is not in here.")
 
     private static let workers = object([
         "slots": count, "busy": count,
@@ -206,12 +204,6 @@ enum Schemas {
                         "queue": nullable(string), "owner": nullable(string), "since": nullable(time),
                     ])),
             ])),
-    ])
-
-    private static let queue = object([
-        "name": string,
-        "depth": object(Dictionary(uniqueKeysWithValues: TaskStatus.allCases.map { ($0.name, count) })),
-        "oldest_age_seconds": nullable(number), "missing": missing,
     ])
 
     private static let cluster = object([

@@ -37,9 +37,9 @@ enum SubmissionField: CaseIterable {
         case .taskType, .payload, .priority, .queue, .maxRetries, .retry, .timeout, .delay, .runAt, .expiresIn,
             .expiresAt,
             .delivery, .resultTTL, .metadata, .dependsOn, .onDependencyFailure, .idempotencyKey, .idempotencyWindow,
-            .orderingKey:
+            .orderingKey, .fairnessKey:
             true
-        case .fairnessKey, .callbackURL: false
+        case .callbackURL: false
         }
     }
 

@@ -1,6 +1,7 @@
 import APIModel
 import Primitives
 import TaskLedger
+import Views
 
 /// Reads one submitted task: JSON in, a valid `TaskSpec` or all that is wrong with it out.
 ///
@@ -14,6 +15,7 @@ struct SubmissionParser {
 
     var reader: FieldReader
     private let now: Timestamp
+    private let settings: ClusterSettings?
     var spec = TaskSpec(type: "")
     private var runAt: Timestamp?
     private var expiresAt: Timestamp?
@@ -26,20 +28,25 @@ struct SubmissionParser {
     /// Where their values stand.
     private var values: [(field: SubmissionField, range: Range<Int>)] = []
 
-    private init(_ parser: JSONPullParser, now: Timestamp, key: String?, errorLimit: Int) {
+    private init(
+        _ parser: JSONPullParser, now: Timestamp, key: String?, settings: ClusterSettings?, errorLimit: Int
+    ) {
         reader = FieldReader(parser, limit: errorLimit)
         self.now = now
+        self.settings = settings
         headerKey = key
     }
 
     /// Reads the next value of `parser` as a task. Throws only if it is not JSON.
     ///
-    /// - Parameter key: the header `Idempotency-Key`.
+    /// - Parameters:
+    ///   - key: the header `Idempotency-Key`.
+    ///   - settings: what the task's queue says where the task does not.
     static func parse(
-        _ parser: inout JSONPullParser, now: Timestamp, key: String? = nil,
+        _ parser: inout JSONPullParser, now: Timestamp, key: String? = nil, settings: ClusterSettings? = nil,
         errorLimit: Int = APILimits.reportedErrors
     ) throws(JSONError) -> Outcome {
-        var submission = SubmissionParser(parser, now: now, key: key, errorLimit: errorLimit)
+        var submission = SubmissionParser(parser, now: now, key: key, settings: settings, errorLimit: errorLimit)
         let outcome = try submission.parse()
         parser = submission.reader.parser
         return outcome
@@ -55,6 +62,7 @@ struct SubmissionParser {
         try reader.parser.beginObject()
         var isFirst = true
         while let key = try reader.parser.nextKey(isFirst: &isFirst) { try readField(key) }
+        takeDefaults()
         checkTogether()
         settleKey()
         return reader.errors.isEmpty ? .spec(spec) : .invalid(reader.errors)
@@ -99,7 +107,7 @@ struct SubmissionParser {
             if let retries = try reader.whole(pointer, in: 0...Limits.retries) {
                 spec.retry.maxRetries = UInt16(retries)
             }
-        case .retry: try readRetry(pointer)
+        case .retry: spec.retry = try reader.retry(pointer, spec.retry)
         case .timeout:
             let timeout = try reader.seconds(pointer, upTo: Limits.timeoutSeconds, allowsZero: false)
             if let timeout { spec.timeout = UInt32(timeout) }
@@ -123,7 +131,13 @@ struct SubmissionParser {
         case .idempotencyWindow:
             window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
         case .orderingKey: spec.orderingKey = try readKey(pointer)
-        case .fairnessKey, .callbackURL:
+        case .fairnessKey:
+            guard let key = try reader.string(pointer) else { return }
+            guard (1...Limits.fairnessKeyBytes).contains(key.utf8.count) else {
+                return reader.report(pointer, "must be 1...\(Limits.fairnessKeyBytes) bytes, got \(key.utf8.count)")
+            }
+            spec.fairnessKey = key
+        case .callbackURL:
             let kind = try reader.parser.peek()
             try reader.parser.skipValue()
             if kind != .null { reader.report(pointer, "not supported by this version: leave it out") }
@@ -164,42 +178,6 @@ struct SubmissionParser {
         spec.type = type
     }
 
-    private mutating func readRetry(_ pointer: String) throws(JSONError) {
-        guard try reader.next(is: .object, pointer) else { return }
-        try reader.parser.beginObject()
-        var isFirst = true
-        var keys: [String] = []
-        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
-            let pointer = pointer + HTTPAPI.pointer(to: key)
-            guard !keys.contains(key) else {
-                try reader.parser.skipValue()
-                reader.report(pointer, "given twice")
-                continue
-            }
-            switch key {
-            case "backoff":
-                let word = try reader.word(pointer, of: RetryPolicy.Backoff.allCases.map(\.name))
-                if let backoff = RetryPolicy.Backoff.allCases.first(where: { $0.name == word }) {
-                    spec.retry.backoff = backoff
-                }
-            case "base":
-                let base = try reader.seconds(pointer, upTo: APILimits.retryRestSeconds)
-                if let base { spec.retry.base = UInt32(base) }
-            case "max":
-                let maximum = try reader.seconds(pointer, upTo: APILimits.retryRestSeconds)
-                if let maximum { spec.retry.maximum = UInt32(maximum) }
-            case "jitter":
-                let jitter = try reader.fraction(pointer, in: 0...1)
-                if let jitter { spec.retry.jitter = UInt16((jitter * 1000).rounded()) }
-            default:
-                try reader.parser.skipValue()
-                reader.reportUnknown(key, pointer, among: ["backoff", "base", "max", "jitter"])
-                continue
-            }
-            keys.append(key)
-        }
-    }
-
     private mutating func readMetadata(_ pointer: String) throws(JSONError) {
         guard try reader.next(is: .object, pointer) else { return }
         try reader.parser.beginObject()
@@ -238,6 +216,18 @@ struct SubmissionParser {
     // MARK: Fields that depend on each other
 
     private func wasGiven(_ field: SubmissionField) -> Bool { met.contains { $0.field == field } }
+
+    private mutating func takeDefaults() {
+        guard let settings, !settings.queues.isEmpty else { return }
+        let queue = settings.queue(spec.queue)
+        if let retry = queue.retry, !wasGiven(.retry) {
+            let retries = spec.retry.maxRetries
+            spec.retry = retry
+            spec.retry.maxRetries = retries
+        }
+        if let retries = queue.maxRetries, !wasGiven(.maxRetries) { spec.retry.maxRetries = retries }
+        if let timeout = queue.timeout, !wasGiven(.timeout) { spec.timeout = timeout }
+    }
 
     private mutating func checkTogether() {
         let typePointers = SubmissionField.taskType.names.map { "/" + $0 }

@@ -61,7 +61,7 @@ extension API {
         let outcome: SubmissionParser.Outcome
         do {
             var parser = JSONPullParser(body)
-            outcome = try SubmissionParser.parse(&parser, now: clock(), key: key)
+            outcome = try SubmissionParser.parse(&parser, now: clock(), key: key, settings: service.settings)
             try parser.finish()
         } catch {
             throw Problem.malformed(error)
@@ -91,6 +91,11 @@ extension API {
                 "no node has room on its disk for more tasks; free space in "
                     + disks.map { "\($0.folder) of \($0.node)" }.joined(separator: ", ")
                     + ": the cluster takes tasks again by itself. What it has taken is safe and goes on")
+        case .queueFull(let queue, let limit, let retryAfter):
+            Problem(
+                .full,
+                "the queue \(quoted(queue)) may hold \(limit) open tasks, and no node has room for more of them; try again "
+                    + "in \(retryAfter) seconds", headers: [.retryAfter: String(retryAfter)])
         case .unavailable(let reason): .unavailable(reason)
         case .unknownTaskType(let nearest):
             Problem(

@@ -63,6 +63,7 @@ extension LocalQueue {
             switch result {
             case .success(let tasks): reply(.accepted(tasks.map(\.id), holders: tasks.first?.holders ?? []))
             case .failure(.full): self.replyFull(specs, reply)
+            case .failure(.queueFull): self.replyQueueFull(specs, reply)
             case .failure(.diskFull): reply(.diskFull(folder: self.node.configuration.dataDirectory))
             case .failure(.notAnOwner): reply(.unavailable)
             // They may yet be adopted: without an answer the asker knows that nobody knows.
@@ -78,6 +79,10 @@ extension LocalQueue {
                     fitting: UInt32(clamping: queue.fitting(specs)),
                     retryAfter: UInt32(clamping: queue.owner.retryAfter(specs)))
             })
+    }
+
+    private nonisolated func replyQueueFull(_ specs: [TaskSpec], _ reply: (ForwardReply) -> Void) {
+        reply(onLoop { .queueFull(fitting: UInt32(clamping: $0.owner.fittingQueues(specs))) })
     }
 
     /// How many of these tasks, from the first on, there is room for; none while too much is on its way to disks.

@@ -45,6 +45,13 @@ actor LocalQueue {
     private(set) var takeovers: [PeerStatus.Takeover] = []
     /// Nodes whose tasks wait for tasks of this one. See `LocalQueue+Parents`.
     var watchers: [TaskID: Set<NodeName>] = [:]
+    /// Of queues with a rate or a limit on concurrency: what this node lends as their home, and who waits for its answer.
+    var home = QueueHome()
+    /// In which terms it serves the ledgers that make it one.
+    var homeTerms: [LedgerID: Term] = [:]
+    var claimants: [Claimant: (number: UInt64, reply: @Sendable (PermitLoan) -> Void)] = [:]
+    var homeAlarm: (any ScheduledAction)?
+    var homeAlarmAt: Instant?
     /// Effects that were caused by an event and wait for the turn.
     var effects: [OwnerEffect] = []
 
@@ -80,6 +87,7 @@ actor LocalQueue {
         writeDown()
         isStopped = true
         alarm?.cancel()
+        homeAlarm?.cancel()
         upkeep?.cancel()
         for request in requests.keys.sorted() { requests.removeValue(forKey: request)?(false) }
         for id in waiters.keys.sorted() { tellWaiters(id, nil) }
@@ -102,6 +110,7 @@ actor LocalQueue {
         askParents()
         advanceWorkflows()
         owner.slotsFree(node.colleagues.workers.onLoop { $0.freeSlots })
+        claimPermits(for: owner.freeSlots + parking.wanted)
         owner.startReady(at: node.now, timestamp: node.timestamp, into: &effects)
         serveThieves()
         // The disk and the backups work at the same time.
@@ -264,6 +273,7 @@ actor LocalQueue {
 
     func install(_ view: View, after previous: View?) {
         self.view = view
+        installSettings(of: view)
         let me = StoreHolder(name: node.name, store: node.profile.store)
         let isListed = view.member(node.identity) != nil
         let roles =

@@ -5,6 +5,7 @@ import Peers
 import Primitives
 import Registry
 import Synchronization
+import Views
 
 /// What the actors of a node share. All of them run on `scheduler`.
 final class NodeContext: Sendable {
@@ -27,6 +28,7 @@ final class NodeContext: Sendable {
         var peers: [NodeName: NodeID] = [:]
         var stores: [NodeName: StoreID] = [:]
         var colleagues: Colleagues?
+        var settings: ClusterSettings?
     }
     private let shared: Mutex<Shared>
 
@@ -54,6 +56,12 @@ final class NodeContext: Sendable {
     var identity: NodeID {
         get { shared.withLock { $0.identity } }
         set { shared.withLock { $0.identity = newValue } }
+    }
+
+    /// Of the view that is installed; nil: there is none.
+    var settings: ClusterSettings? {
+        get { shared.withLock { $0.settings } }
+        set { shared.withLock { $0.settings = newValue } }
     }
 
     /// The other actors: set once, before anything runs.

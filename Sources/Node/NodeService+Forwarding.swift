@@ -9,7 +9,7 @@ import Wire
 extension NodeService {
     /// One hop: the least loaded member that takes work; what it has no room for, the next one. If one does not answer in
     /// time the tasks may have been accepted there, so nobody else is tried for them. A node whose disk is full says so at
-    /// once, and is not asked again for a moment: it costs no try.
+    /// once, and is not asked again for a moment: it costs no try, nor does one whose share of a queue's length is used up.
     func forward(_ specs: [TaskSpec], after refusal: SubmissionRefusal) async -> [SubmissionOutcome] {
         await forward(specs.count, isWhole: false, after: refusal) { range, _ in Array(specs[range]) }
     }
@@ -42,6 +42,11 @@ extension NodeService {
                     // Once: its room may be gone by then.
                     isFirst = false
                     portion = portion.prefix(fitting)
+                case .queueFull(let fitting, let queue):
+                    refusal = refusal.weighed(against: queueFull(queue))
+                    guard isFirst, !isWhole, fitting > 0, fitting < portion.count else { break asking }
+                    isFirst = false
+                    portion = portion.prefix(fitting)
                 case .diskFull(let folder):
                     fullDisks.withLock { $0[target.id.name] = (folder, node.now) }
                     refusal = refusal.weighed(against: .diskFull([FullDisk(node: target.id.name, folder: folder)]))
@@ -60,6 +65,7 @@ extension NodeService {
         /// Accepted, or nobody knows.
         case settled([SubmissionOutcome])
         case full(fitting: Int, retryAfter: Int)
+        case queueFull(fitting: Int, queue: String)
         case diskFull(folder: String)
         case unavailable
     }
@@ -83,6 +89,9 @@ extension NodeService {
                 let bound = 1...UInt32(Limits.retryAfterSeconds)
                 return .full(
                     fitting: Int(fitting), retryAfter: Int(min(max(retryAfter, bound.lowerBound), bound.upperBound)))
+            case .queueFull(let fitting):
+                let first = specs[min(Int(clamping: fitting), specs.count - 1)]
+                return .queueFull(fitting: Int(fitting), queue: first.queue)
             case .diskFull(let folder): return .diskFull(folder: folder)
             case .unavailable: return .unavailable
             case .accepted, nil: return unconfirmed
@@ -93,6 +102,31 @@ extension NodeService {
             #endif
             return error.mayHaveArrived ? unconfirmed : .unavailable
         }
+    }
+
+    // MARK: Full queues
+
+    /// This node takes `room` more tasks of the queue; the others have shares of their own.
+    func submit(_ specs: [TaskSpec], beyond room: Int, in queue: String) async -> [SubmissionOutcome] {
+        var taken = 0
+        let isBeyond = specs.map { spec in
+            guard spec.queue == queue else { return false }
+            taken += 1
+            return taken > room
+        }
+        let mine = zip(specs, isBeyond).filter { !$0.1 }.map(\.0)
+        let others = zip(specs, isBeyond).filter(\.1).map(\.0)
+        // Somebody else may have taken the room meanwhile: then it is less, and this ends all the same.
+        var near = (mine.isEmpty ? [] : await submit(mine))[...]
+        var far = await forward(others, after: queueFull(queue))[...]
+        return isBeyond.map { isBeyond in
+            (isBeyond ? far.popFirst() : near.popFirst())
+                ?? .refused(.unavailable("the submission was lost on its way: try again"))
+        }
+    }
+
+    func queueFull(_ queue: String) -> SubmissionRefusal {
+        .queueFull(queue, limit: Int(settings?.queue(queue).maxLength ?? 0), retryAfter: 1)
     }
 
     private func knownFullDisk(of name: NodeName) -> String? {

@@ -48,6 +48,8 @@ extension NodeService {
     func queues() async -> [QueueSummary] {
         let all = await everybody()
         var depth: [String: [TaskStatus: Int]] = ["default": [:]]
+        let settings = all.view?.settings ?? ClusterSettings()
+        for queue in settings.queues { depth[queue.name] = [:] }
         for status in all.answers.values {
             for queue in status.queues {
                 for (value, count) in zip(TaskStatus.allCases, queue.counts) where count > 0 {
@@ -56,7 +58,9 @@ extension NodeService {
             }
         }
         return depth.keys.sorted().map { name in
-            QueueSummary(name: name, depth: depth[name] ?? [:], oldestAge: nil, missing: all.missing)
+            QueueSummary(
+                name: name, depth: depth[name] ?? [:], oldestAge: nil, settings: settings.queue(name),
+                missing: all.missing)
         }
     }
 

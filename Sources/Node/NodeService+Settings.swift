@@ -4,7 +4,7 @@ import Views
 
 /// Settings that hold for the whole cluster.
 extension NodeService {
-    func settings() async -> ClusterSettings? { await actors.views.view?.settings }
+    var settings: ClusterSettings? { node.settings }
 
     func change(_ operation: SettingsOperation) async -> SettingsOutcome {
         let views = actors.views

@@ -170,6 +170,12 @@ extension NodeService {
                 until: until.map { end in
                     Timestamp(milliseconds: node.timestamp.milliseconds + (end - node.now).milliseconds)
                 })
+        case .queuePaused:
+            return Explanation(
+                reason: .queuePaused,
+                detail: "its queue \"\(task.spec.queue)\" is paused: nothing of it starts until somebody resumes it")
+        case .queueLimited(let shortage):
+            return limited(shortage, task.spec.queue)
         case .ownerPaused:
             return Explanation(
                 reason: .ownerPaused,
@@ -185,7 +191,8 @@ extension NodeService {
             let number = "\(count)" + (isMore ? " or more" : "")
             let many = count == 1 ? "1 task of \(owner) comes" : "\(number) tasks of \(owner) come"
             return Explanation(
-                reason: .behind, detail: "\(many) first: with more priority, or longer waiting", ahead: count)
+                reason: .behind, detail: "\(many) first: with more priority, longer waiting, or since it is their turn",
+                ahead: count)
         case .solitude:
             return Explanation(
                 reason: .solitude,
@@ -195,6 +202,26 @@ extension NodeService {
         default:
             return Explanation(
                 reason: .next, detail: "it is the next of \(owner): it starts as soon as a slot is free", ahead: 0)
+        }
+    }
+
+    private func limited(_ shortage: PermitShortage, _ queue: String) -> Explanation {
+        let set = settings?.queue(queue)
+        switch shortage {
+        case .rate:
+            let rate = Double(set?.rate ?? 0) / 1000
+            return Explanation(
+                reason: .rateLimit, detail: "its queue \"\(queue)\" starts \(rate) tasks a second in the whole cluster")
+        case .concurrency:
+            return Explanation(
+                reason: .concurrency,
+                detail: "as many tasks of its queue \"\(queue)\" run in the cluster as may: \(set?.concurrency ?? 0)")
+        case .learning, .noHome:
+            return Explanation(
+                reason: .homeUnreachable,
+                detail:
+                    "the node that counts the starts of its queue \"\(queue)\" cannot be asked, or does not know yet what "
+                    + "the others run: nothing of the queue starts until it does")
         }
     }
 

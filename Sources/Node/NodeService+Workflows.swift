@@ -22,6 +22,7 @@ extension NodeService {
         case .success(let tasks): return .accepted(tasks)
         case .failure(.unconfirmed(let ids)): return .refused(.unconfirmed(ids[0]), step: nil)
         case .failure(.full): reason = .full(retryAfter: await actors.queue.retryAfter(workflow.steps.map(\.spec)))
+        case .failure(.queueFull(let queue, _)): reason = queueFull(queue)
         case .failure(.diskFull):
             reason = .diskFull([FullDisk(node: node.name, folder: node.configuration.dataDirectory)])
         case .failure(.notAnOwner): reason = .unavailable(await unreadiness() ?? "the cluster is changing: try again")

@@ -40,6 +40,7 @@ final class NodeService: ClusterService {
         case .success(let tasks): return tasks.map(SubmissionOutcome.accepted)
         case .failure(.unconfirmed(let ids)): return ids.map { .refused(.unconfirmed($0)) }
         case .failure(.full): return await submitWhatFits(specs)
+        case .failure(.queueFull(let queue, let room)): return await submit(specs, beyond: room, in: queue)
         case .failure(.diskFull):
             return await forward(
                 specs, after: .diskFull([FullDisk(node: node.name, folder: node.configuration.dataDirectory)]))

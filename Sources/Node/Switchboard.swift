@@ -80,6 +80,13 @@ final class Switchboard: PeerDelegate {
         case .status:
             let status = actors.queue.onLoop { $0.status() }
             reply(Frame(.status, at: now) { $0.peerStatus(status) })
+        case .claim:
+            let claim = try frame.read(at: now) { reader throws(WireError) in try reader.permitClaim() }
+            actors.queue.onLoop { queue in
+                queue.claimed(claim, by: peer) { [node] loan in
+                    reply(Frame(.claim, at: node.now) { $0.permitLoan(loan) })
+                }
+            }
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
         case .keyed, .ship: try route(keys: frame, tag, reply)
         case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
@@ -236,7 +243,7 @@ final class Switchboard: PeerDelegate {
             }
             actors.queue.onLoop { $0.heard(news) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship:
+            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship, .claim:
             throw .invalid("a request sent as a message")
         }
     }

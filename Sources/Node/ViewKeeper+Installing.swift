@@ -9,6 +9,7 @@ extension ViewKeeper {
         let previous = lastInstalled
         lastInstalled = view
         installedAt = node.now
+        node.settings = view.settings
         evidence.removeAll()
         positions.removeAll()
         rollCall = RollCall()

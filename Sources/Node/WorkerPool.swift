@@ -18,6 +18,8 @@ actor WorkerPool {
     private var view: View?
     /// The view with which this node last gave back all that it had not begun.
     private var emptySince: UInt64 = 0
+    /// Nothing of these queues begins.
+    private var pausedQueues: Set<String> = []
     private var isDraining = false
     private var isStopped = false
     private var retry: (any ScheduledAction)?
@@ -99,6 +101,12 @@ actor WorkerPool {
     func install(_ view: View) {
         giveBack(after: self.view, view)
         self.view = view
+        pausedQueues = Set(view.settings.queues.lazy.filter(\.isPaused).map(\.name))
+        if !pausedQueues.isEmpty {
+            var effects: [LeaseEffect] = []
+            holder.release(into: &effects) { pausedQueues.contains($0.spec.queue) }
+            carryOut(effects)
+        }
         // Owners have changed: what was reported to the old ones may be lost.
         nextRound = node.now
         turn()
@@ -138,8 +146,18 @@ actor WorkerPool {
     /// From this node's own ledgers.
     func take(_ assignments: [Assignment]) {
         var effects: [LeaseEffect] = []
-        holder.take(assignments, timestamp: node.timestamp, into: &effects)
+        take(assignments, &effects)
         carryOut(effects)
+    }
+
+    /// What is of a paused queue goes back: its owner did not know that yet, or has waited for a commit meanwhile.
+    private func take(_ assignments: [Assignment], _ effects: inout [LeaseEffect]) {
+        guard !pausedQueues.isEmpty else {
+            return holder.take(assignments, timestamp: node.timestamp, into: &effects)
+        }
+        holder.decline(assignments.filter { pausedQueues.contains($0.spec.queue) }, into: &effects)
+        let rest = assignments.filter { !pausedQueues.contains($0.spec.queue) }
+        holder.take(rest, timestamp: node.timestamp, into: &effects)
     }
 
     /// From another owner. A node that drains, or may not start anything, takes them too, and gives them back at once:
@@ -151,7 +169,7 @@ actor WorkerPool {
         if isDraining || holder.isFenced || view < emptySince {
             holder.decline(assignments, into: &effects)
         } else {
-            holder.take(assignments, timestamp: node.timestamp, into: &effects)
+            take(assignments, &effects)
         }
         carryOut(effects)
         turn()

@@ -20,6 +20,8 @@ public enum Limits {
     public static let metadataEntries = 16
     public static let metadataKeyBytes = 64
     public static let metadataValueBytes = 512
+    /// A task's fairness key.
+    public static let fairnessKeyBytes = 255
     /// Nesting of a JSON document.
     public static let jsonDepth = 128
     /// Retries of one task.

@@ -34,7 +34,7 @@ public protocol ClusterService: Sendable {
     func story(of id: TaskID) async -> StoryLookup
 
     /// What holds for the whole cluster, as far as this node knows; nil: it is a member of none.
-    func settings() async -> ClusterSettings?
+    var settings: ClusterSettings? { get }
     /// Changes them for the whole cluster. Returns once this node goes by the new ones.
     func change(_ operation: SettingsOperation) async -> SettingsOutcome
 
@@ -108,6 +108,8 @@ public enum SubmissionOutcome: Sendable, Hashable {
 public enum SubmissionRefusal: Sendable, Hashable {
     /// The cluster holds as many tasks as it may: 503 with `Retry-After` in seconds.
     case full(retryAfter: Int)
+    /// As many tasks of its queue are open as may be: 503 with `Retry-After` in seconds.
+    case queueFull(String, limit: Int, retryAfter: Int)
     /// Every node that could take it has a full disk: 507. Ascending by name.
     case diskFull([FullDisk])
     /// No node can take work now, and why: 503.
@@ -134,7 +136,7 @@ extension SubmissionRefusal {
         // As soon as any of them has room.
         case (.full(let mine), .full(let other)): .full(retryAfter: min(mine, other))
         case (.full, .diskFull), (.unknownTaskType, _), (.unknownParents, _), (.unconfirmed, _), (.keyConflict, _),
-            (.keyPending, _):
+            (.keyPending, _), (.queueFull, _):
             self
         case (.diskFull, _), (.full, _), (.unavailable, _): other
         }

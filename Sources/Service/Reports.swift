@@ -1,5 +1,6 @@
 public import Primitives
 public import TaskLedger
+public import Views
 
 /// The slots of one node.
 public struct NodeWorkers: Sendable, Hashable {
@@ -47,11 +48,16 @@ public struct QueueSummary: Sendable, Hashable {
     public var depth: [TaskStatus: Int]
     /// How long the oldest ready task has been waiting.
     public var oldestAge: Duration?
+    public var settings: QueueSettings
     /// Nodes that did not answer.
     public var missing: [NodeName]
 
-    public init(name: String, depth: [TaskStatus: Int], oldestAge: Duration?, missing: [NodeName]) {
+    public init(
+        name: String, depth: [TaskStatus: Int], oldestAge: Duration?, settings: QueueSettings? = nil,
+        missing: [NodeName]
+    ) {
         self.name = name
+        self.settings = settings ?? QueueSettings(name: name)
         self.depth = depth
         self.oldestAge = oldestAge
         self.missing = missing

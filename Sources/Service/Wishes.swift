@@ -115,6 +115,14 @@ public struct Explanation: Sendable, Hashable {
         case order
         /// Its ledger has just changed owners: until the earlier one cannot start it any more.
         case fenced
+        /// Its queue is paused.
+        case queuePaused = "queue_paused"
+        /// As many of its queue have started as may in this time, in the whole cluster.
+        case rateLimit = "rate_limit"
+        /// As many of its queue run as may, in the whole cluster.
+        case concurrency
+        /// The node that counts what its queue starts cannot be asked, or does not know enough yet.
+        case homeUnreachable = "home_unreachable"
         /// Its owner drains, or may not start tasks.
         case ownerPaused = "owner_paused"
         /// It was interrupted so often that it has to run alone on a node.

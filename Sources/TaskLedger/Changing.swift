@@ -96,7 +96,7 @@ extension TaskOwner {
         guard let changed = ledgers[index].primary.state[record.id], changed.status == record.status else { return }
         switch changed.status {
         case .pending:
-            unqueue(record.id, in: index)
+            unqueue(record, in: index)
             queue(changed, in: index)
         case .scheduled:
             if let due { alarms.insert(Alarm(at: due, id: record.id, ledger: ledgers[index].primary.id)) }

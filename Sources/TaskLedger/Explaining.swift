@@ -18,6 +18,10 @@ public enum WaitCause: Hashable, Sendable {
     case order(behind: Int)
     /// Its ledger has changed owners, and an earlier one may still start it, up to that time.
     case fence(until: Instant?)
+    /// Its queue is paused.
+    case queuePaused
+    /// Its queue has a rate, or a limit on concurrency, and its owner no permit.
+    case queueLimited(PermitShortage)
     /// Its owner drains, or is not allowed to start tasks.
     case ownerPaused
     /// Its interruptions make it suspect: it waits for a node on which nothing else runs.
@@ -39,11 +43,14 @@ extension TaskOwner {
             return .order(behind: ledgers[index].primary.state.countBefore(record))
         case .pending: break
         }
+        // First, since it goes on when all else is over, and only somebody can end it.
+        if rules[record.spec.queue]?.isPaused == true { return .queuePaused }
         if let until = revoked[record.id] { return .fence(until: until) }
         if let index = index(of: record.id), let until = ledgers[index].restsUntil { return .fence(until: until) }
         if isPaused { return .ownerPaused }
         guard let index = index(of: record.id) else { return .next }
-        let items = ready.itemsAhead(of: item(record, ledgers[index].primary.id), limit: Limits.countedAhead)
+        if starved.contains(record.spec.queue) { return .queueLimited(shortage(of: record.spec.queue) ?? .learning) }
+        let items = ready.itemsAhead(of: item(record, ledgers[index].primary.id), limit: Limits.countedAhead + 1)
         let alive = items.count { $0.id != record.id && live($0) != nil }
         let (ahead, isMore) = (min(alive, Limits.countedAhead), alive > Limits.countedAhead)
         if ahead > 0 { return .behind(ahead, isMore: isMore) }

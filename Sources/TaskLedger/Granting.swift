@@ -26,6 +26,7 @@ extension TaskOwner {
         timestamp: Timestamp
     ) -> Int {
         guard !isPaused, limit > 0 else { return 0 }
+        dropOldPermits(at: now)
         var kept: [ReadyQueue.Item] = []
         var granted: [(ledger: Int, assignment: Assignment)] = []
         var size = 0
@@ -59,6 +60,7 @@ extension TaskOwner {
             }
             #endif
             self.record(.leased(record.id, lease), in: index)
+            usePermit(record.spec.queue)
         }
         ready.putBack(kept)
         for index in ledgers.indices {

@@ -149,7 +149,7 @@ extension TaskSpec {
     /// About how many bytes it takes.
     public var cost: Int {
         payload.count + type.utf8.count + queue.utf8.count + (orderingKey?.utf8.count ?? 0)
-            + (idempotency.map { $0.key.utf8.count + 32 } ?? 0)
+            + (idempotency.map { $0.key.utf8.count + 32 } ?? 0) + (fairnessKey?.utf8.count ?? 0)
             + metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 16 } + 24 * dependencies.parents.count
             + (workflow?.cost ?? 0)
     }

@@ -23,19 +23,18 @@ extension TaskOwner {
         let item = item(record, ledgers[index].primary.id)
         if revoked[record.id] != nil { return }
         guard ledgers[index].restsUntil == nil else { return ledgers[index].resting.append(item) }
-        readyCount += 1
-        ready.insert(item)
+        enqueue(item)
     }
 
     /// The task is not pending any more. Where it was queued, its item lapses.
-    mutating func unqueue(_ id: TaskID, in index: Int) {
-        if revoked[id] == nil, ledgers[index].restsUntil == nil { readyCount -= 1 }
+    mutating func unqueue(_ record: TaskRecord, in index: Int) {
+        if !rests(record.id, in: index) { countReady(-1, of: record.spec.queue) }
     }
 
     /// The ledger has left this node.
     mutating func unqueueAll(of owned: Owned) {
         for record in owned.primary.state.tasks.values where record.status == .pending {
-            if revoked[record.id] == nil, owned.restsUntil == nil { readyCount -= 1 }
+            if revoked[record.id] == nil, owned.restsUntil == nil { countReady(-1, of: record.spec.queue) }
         }
         revoked = revoked.filter { owned.primary.state[$0.key] == nil }
     }
@@ -77,10 +76,7 @@ extension TaskOwner {
         ledgers[index].restsUntil = nil
         let items = ledgers[index].resting
         ledgers[index].resting = []
-        for item in items where live(item) != nil {
-            readyCount += 1
-            ready.insert(item)
-        }
+        for item in items where live(item) != nil { enqueue(item) }
     }
 
     /// Tasks that rest in ledgers of this node, pending as they are.

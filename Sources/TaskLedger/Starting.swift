@@ -12,6 +12,7 @@ extension TaskOwner {
     /// else runs here, and nothing else starts beside it.
     public mutating func startReady(at now: Instant, timestamp: Timestamp, into effects: inout [OwnerEffect]) {
         guard !isPaused, solitary == nil else { return }
+        dropOldPermits(at: now)
         var kept: [ReadyQueue.Item] = []
         while freeSlots > 0, let item = ready.popHead() {
             guard let (index, record) = live(item) else { continue }
@@ -36,12 +37,14 @@ extension TaskOwner {
             #if PLANTED_BUGS
             if PlantedBug.isActive(.onceBeforeCommit), !isSolitary {
                 self.record(.leased(record.id, lease), in: index)
+                usePermit(record.spec.queue)
                 effects.append(.start(assignment))
                 freeSlots -= 1
                 continue
             }
             #endif
             self.record(.leased(record.id, lease), in: index, then: waits ? .start(assignment) : nil)
+            usePermit(record.spec.queue)
             if waits { reserved += 1 } else { effects.append(.start(assignment)) }
             freeSlots -= 1
             if isSolitary {

@@ -4,6 +4,8 @@ public import Primitives
 public enum OwnerRefusal: Error, Hashable, Sendable {
     /// More tasks, or more bytes of them, than the node may hold, or too much that its backups have not acknowledged.
     case full
+    /// So many more tasks of this queue are taken here, and no more.
+    case queueFull(String, room: Int)
     /// There is no room on the disk of this node.
     case diskFull
     /// This node has no ledger of its own in the current view.
@@ -27,6 +29,7 @@ extension TaskOwner {
     ) throws(OwnerRefusal) -> [TaskID] {
         guard let index = ledgers.firstIndex(where: \.isHome) else { throw .notAnOwner }
         guard fitting(specs) == specs.count, !ledgers[index].primary.isCongested else { throw .full }
+        if let full = firstFull(specs) { throw .queueFull(full.queue, room: full.room) }
         if let given, specs.first?.isWorkflow == true {
             if ledgers[index].primary.state[given[0]] == nil {
                 acceptTogether(

@@ -96,7 +96,8 @@ public struct DurabilityMark: Hashable, Sendable {
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
 /// Files: Submission, KeyedSubmission, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling, Changing,
-/// DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, Explaining are extensions, one per concern.
+/// DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, QueueRules, Permits, Explaining are extensions, one
+/// per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {
@@ -190,7 +191,22 @@ public struct TaskOwner: Sendable {
     /// Ascending by id.
     var ledgers: [Owned] = []
     var ready = ReadyQueue()
+    /// Tasks that could start: those of queues that are blocked do not count.
     public internal(set) var readyCount = 0
+    /// Ready tasks of each queue, blocked or not.
+    var readyOf: [String: Int] = [:]
+    var queuedCount = 0
+    /// Of queues that have any.
+    var rules: [String: QueueRules] = [:]
+    /// Of queues with a rate or a limit on concurrency.
+    var permits: [String: Permits] = [:]
+    /// Those of them that have ready tasks and no permits.
+    var starved: Set<String> = []
+    /// Those whose homes have to be told what is held here.
+    var tellings: Set<String> = []
+    /// Those with permits.
+    var lending: Set<String> = []
+    var lastClaim: UInt64 = 0
     /// Tasks whose lease was revoked, and until when the one that held it may still begin them.
     var revoked: [TaskID: Instant] = [:]
     var alarms = Heap<Alarm>()
@@ -200,7 +216,7 @@ public struct TaskOwner: Sendable {
     /// Workflows to be looked at, since something has happened to them.
     var stirred: Set<TaskID> = []
     /// Slots of this node that nothing runs in or waits for.
-    var freeSlots: Int
+    public internal(set) var freeSlots: Int
     /// Slots that wait for the commit of a lease.
     var reserved = 0
     /// A task that has to be alone holds all slots until it ends.
@@ -257,8 +273,11 @@ public struct TaskOwner: Sendable {
         let after = record.status
         guard before != after else { return }
         if record.spec.workflow != nil, after != .processing { enroll(record, in: index) }
-        if before == .pending { unqueue(record.id, in: index) }
-        if before == .processing { doubtful[record.id] = nil }
+        if before == .pending { unqueue(record, in: index) }
+        if before == .processing {
+            doubtful[record.id] = nil
+            leaseEnded(of: record.spec.queue)
+        }
         switch after {
         case .pending:
             queue(record, in: index)
@@ -285,7 +304,7 @@ public struct TaskOwner: Sendable {
     func item(_ record: TaskRecord, _ ledger: LedgerID) -> ReadyQueue.Item {
         ReadyQueue.Item(
             id: record.id, ledger: ledger, priority: record.spec.priority, enqueuedAt: record.enqueuedAt,
-            ticket: ticket(of: record))
+            ticket: ticket(of: record), queue: record.spec.queue, key: record.spec.fairnessKey ?? "")
     }
 
     /// Differs each time that a task is enqueued.

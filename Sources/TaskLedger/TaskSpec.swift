@@ -83,12 +83,16 @@ public struct TaskSpec: Hashable, Sendable {
     public var idempotency: Idempotency?
     /// Tasks of one key run one at a time, in the order of their acceptance: at most `Limits.keyBytes`.
     public var orderingKey: String?
+    /// Tasks of one queue and priority take turns between their keys; those without one share one. 1...
+    /// `Limits.fairnessKeyBytes` bytes.
+    public var fairnessKey: String?
 
     public init(
         type: String, payload: [UInt8] = Array("null".utf8), priority: Priority = .normal, queue: String = "default",
         retry: RetryPolicy = RetryPolicy(), timeout: UInt32 = 300_000, delay: UInt64 = 0, expiry: UInt64? = nil,
         delivery: Delivery = .atLeastOnce, resultTTL: UInt64 = 86_400_000, metadata: [Label] = [],
-        dependencies: TaskDependencies = .none, idempotency: Idempotency? = nil, orderingKey: String? = nil
+        dependencies: TaskDependencies = .none, idempotency: Idempotency? = nil, orderingKey: String? = nil,
+        fairnessKey: String? = nil
     ) {
         self.type = type
         self.payload = payload
@@ -104,6 +108,7 @@ public struct TaskSpec: Hashable, Sendable {
         self.dependencies = dependencies
         self.idempotency = idempotency
         self.orderingKey = orderingKey
+        self.fairnessKey = fairnessKey
     }
 
     /// The part of the cluster's keys whose home has to accept the task; nil: any node may.

@@ -135,7 +135,7 @@ extension TaskOwner {
     /// Whether nothing is under way here that would have to be looked after: no open task, no doubtful lease, nothing on
     /// its way to a replica, and no ledger that is to drain.
     public func isAtRest(isLinked: (NodeName) -> Bool) -> Bool {
-        doubtful.isEmpty && released.isEmpty
+        doubtful.isEmpty && released.isEmpty && tellings.isEmpty
             && ledgers.allSatisfy { owned in
                 owned.isHome && owned.moves.isEmpty && owned.unarchived == 0 && owned.primary.state.openCount == 0
                     && owned.primary.isAtRest(isLinked: isLinked)

@@ -61,6 +61,10 @@ public struct QueueSettings: Hashable, Sendable {
     public var timeout: UInt32?
     /// Its share of the starts, as long as several queues have ready tasks of the same priority: 1...`Limits.queueWeight`.
     public var weight: UInt16 = 1
+    /// Starts in the whole cluster, in thousandths of one a second: 1...`Limits.queueRate`.
+    public var rate: UInt32?
+    /// Tasks that run at the same time in the whole cluster: from 1 on.
+    public var concurrency: UInt32?
 
     public init(name: String) { self.name = name }
 
@@ -74,6 +78,8 @@ public struct QueueSettings: Hashable, Sendable {
         try require(retry.map { $0.maxRetries == 0 && $0.jitter <= 1000 } ?? true, "retry")
         try require(timeout.map { $0 <= Limits.timeoutSeconds * 1000 } ?? true, "timeout")
         try require((1...Limits.queueWeight).contains(weight), "weight")
+        try require(rate.map { (1...Limits.queueRate).contains($0) } ?? true, "rate")
+        try require(concurrency != 0, "concurrency")
     }
 }
 
@@ -81,6 +87,8 @@ extension Limits {
     /// Queues that have settings of their own.
     public static let configuredQueues = 1000
     public static let queueWeight: UInt16 = 1000
+    /// A million starts a second.
+    public static let queueRate: UInt32 = 1_000_000_000
     /// Changes of settings that a view tells of.
     public static let appliedChanges = 256
     /// Changes of settings that one view makes; others wait for the next.

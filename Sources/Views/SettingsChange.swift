@@ -15,6 +15,8 @@ public enum QueueField: Hashable, Sendable {
     case retry(RetryPolicy?)
     case timeout(UInt32?)
     case weight(UInt16?)
+    case rate(UInt32?)
+    case concurrency(UInt32?)
 }
 
 /// Why an operation was not carried out.
@@ -102,7 +104,7 @@ extension ClusterSettings {
 }
 
 extension QueueSettings {
-    mutating func set(_ field: QueueField) {
+    public mutating func set(_ field: QueueField) {
         switch field {
         case .isPaused(let value): isPaused = value
         case .maxLength(let value): maxLength = value
@@ -110,6 +112,8 @@ extension QueueSettings {
         case .retry(let value): retry = value
         case .timeout(let value): timeout = value
         case .weight(let value): weight = value ?? 1
+        case .rate(let value): rate = value
+        case .concurrency(let value): concurrency = value
         }
     }
 }

@@ -85,6 +85,8 @@ private struct StableHash {
             }
             hash.mix(queue.timeout.map(UInt64.init))
             hash.mix(UInt64(queue.weight))
+            hash.mix(queue.rate.map(UInt64.init))
+            hash.mix(queue.concurrency.map(UInt64.init))
         }
         mix(settings.applied) { hash, change in
             hash.mix(change.id)

@@ -44,6 +44,9 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     /// `ExtensionRequest`; an `ExtensionDecision`.
     case extend = 26
 
+    /// `PermitClaim`; `PermitLoan`.
+    case claim = 30
+
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.
     case view = 32

@@ -59,6 +59,8 @@ public enum ForwardReply: Hashable, Sendable {
     case accepted([TaskID], holders: [NodeName])
     /// There is room for so many of them, from the first on; seconds after which there may be more.
     case full(fitting: UInt32, retryAfter: UInt32)
+    /// There is room in their queues for so many of them, from the first on.
+    case queueFull(fitting: UInt32)
     case unavailable
     /// No room on its disk: in its data folder.
     case diskFull(folder: String)
@@ -125,6 +127,9 @@ extension ByteWriter {
         case .diskFull(let folder):
             uint8(4)
             text(folder, upTo: Limits.folderBytes)
+        case .queueFull(let fitting):
+            uint8(5)
+            uint32(fitting)
         }
     }
 
@@ -214,6 +219,7 @@ extension ByteReader {
                 })
         case 2: .full(fitting: try varint32("fitting tasks"), retryAfter: try varint32("seconds"))
         case 3: .unavailable
+        case 5: .queueFull(fitting: try uint32())
         case 4: .diskFull(folder: try string(upTo: Limits.folderBytes, "folder"))
         default: throw .invalid("forward reply")
         }

@@ -21,6 +21,8 @@ extension ByteWriter {
         optional(value.retry) { $0.retryPolicy($1) }
         optional(value.timeout) { $0.varint(UInt64($1)) }
         varint(UInt64(value.weight))
+        optional(value.rate) { $0.varint(UInt64($1)) }
+        optional(value.concurrency) { $0.varint(UInt64($1)) }
     }
 
     public mutating func settingsChange(_ value: SettingsChange) {
@@ -54,6 +56,12 @@ extension ByteWriter {
         case .weight(let value):
             uint8(6)
             optional(value) { $0.varint(UInt64($1)) }
+        case .rate(let value):
+            uint8(7)
+            optional(value) { $0.varint(UInt64($1)) }
+        case .concurrency(let value):
+            uint8(8)
+            optional(value) { $0.varint(UInt64($1)) }
         }
     }
 }
@@ -83,6 +91,8 @@ extension ByteReader {
         queue.retry = try optionalRetry()
         queue.timeout = try optionalNumber("timeout")
         queue.weight = UInt16(try number(upTo: UInt64(Limits.queueWeight), "weight"))
+        queue.rate = try optionalNumber("rate")
+        queue.concurrency = try optionalNumber("concurrency")
         return queue
     }
 
@@ -110,6 +120,8 @@ extension ByteReader {
         case 4: .retry(try optionalRetry())
         case 5: .timeout(try optionalNumber("timeout"))
         case 6: .weight(try optionalNumber("weight"))
+        case 7: .rate(try optionalNumber("rate"))
+        case 8: .concurrency(try optionalNumber("concurrency"))
         default: throw .invalid("setting of a queue")
         }
     }

@@ -35,6 +35,7 @@ extension ByteWriter {
             writer.string(label.key)
             writer.string(label.value)
         }
+        optional(value.fairnessKey) { $0.string($1) }
         dependencies(value.dependencies)
         optional(value.workflow) { $0.workflowPart($1) }
         optional(value.idempotency) { writer, idempotency in
@@ -152,7 +153,13 @@ extension ByteReader {
                 TaskSpec.Label(
                     key: try reader.string(upTo: Limits.metadataKeyBytes, "metadata key"),
                     value: try reader.string(upTo: Limits.metadataValueBytes, "metadata value"))
-            }, dependencies: try dependencies())
+            })
+        spec.fairnessKey = try optional { reader throws(WireError) in
+            let key = try reader.string(upTo: Limits.fairnessKeyBytes, "fairness key")
+            guard !key.isEmpty else { throw .invalid("fairness key") }
+            return key
+        }
+        spec.dependencies = try dependencies()
         spec.workflow = try optional { reader throws(WireError) in try reader.workflowPart() }
         spec.idempotency = try optional { (reader) throws(WireError) in
             TaskSpec.Idempotency(

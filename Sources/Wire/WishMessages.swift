@@ -90,6 +90,10 @@ extension ByteWriter {
             uint8(7)
             optional(until) { $0.instant($1) }
         case .ownerPaused: uint8(8)
+        case .queuePaused: uint8(12)
+        case .queueLimited(let shortage):
+            uint8(13)
+            uint8(shortage.rawValue)
         case .solitude: uint8(9)
         case .behind(let count, let isMore):
             uint8(10)
@@ -152,6 +156,8 @@ extension ByteReader {
         case 12: .order(behind: Int(try varint32("tasks before it")))
         case 7: .fence(until: try optionalInstant())
         case 8: .ownerPaused
+        case 12: .queuePaused
+        case 13: .queueLimited(try shortage(orNone: false) ?? .learning)
         case 9: .solitude
         case 10:
             .behind(Int(try number(upTo: UInt64(Limits.countedAhead), "tasks ahead")), isMore: try bool())

@@ -19,6 +19,8 @@ public struct ParkingLot: Sendable {
     public init() {}
 
     public var isEmpty: Bool { requests.isEmpty }
+    /// Tasks that thieves wait for, and may get if there are some.
+    public var wanted: Int { requests.reduce(0) { $0 + $1.wanted } }
 
     public mutating func park(_ thief: NodeID, wanted: Int, minimumPriority: UInt8, at now: Instant) {
         let request = Request(

@@ -111,6 +111,7 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         case "Workflow":
             return #"{"tasks":[{"ref":"a","task_type":"echo"}],"always":{"task_type":"noop"}}"#
         case "Change": return #"{"priority":"low","run_at":null}"#
+        case "QueueChange": return #"{"paused":true,"weight":2}"#
         case "LetterFilter": return #"{"queue":"mail","age":60}"#
         default: return #"{"type":"a"}"#
         }

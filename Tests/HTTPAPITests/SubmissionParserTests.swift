@@ -194,7 +194,7 @@ private func expected(_ change: (inout TaskSpec) -> Void) -> TaskSpec {
             #""idempotency_key":"k","idempotency_window":0"#, "/idempotency_window",
             "must be 0.001...31536000 seconds, got 0"
         ),
-        (#""fairness_key":"k""#, "/fairness_key", "not supported by this version: leave it out"),
+        (#""fairness_key":"""#, "/fairness_key", "must be 1...255 bytes, got 0"),
         (#""depends_on":"x""#, "/depends_on", "must be an array of task ids, got a string"),
         (#""depends_on":[1]"#, "/depends_on/0", "must be the id of a task, got a number"),
         (#""depends_on":[null]"#, "/depends_on/0", "must be the id of a task, got null"),

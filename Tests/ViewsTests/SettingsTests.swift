@@ -57,7 +57,8 @@ import Views
                 [
                     change(
                         1, "mail", .isPaused(true), .maxLength(1), .maxRetries(2),
-                        .retry(RetryPolicy(maxRetries: 0, backoff: .fixed)), .timeout(3), .weight(4))
+                        .retry(RetryPolicy(maxRetries: 0, backoff: .fixed)), .timeout(3), .weight(4), .rate(5),
+                        .concurrency(6))
                 ]))
         #expect(set.settings.queue("mail") != QueueSettings(name: "mail"))
         let reset = try #require(
@@ -66,14 +67,15 @@ import Views
                 [
                     change(
                         2, view: 6, "mail", .isPaused(false), .maxLength(nil), .maxRetries(nil), .retry(nil),
-                        .timeout(nil), .weight(nil))
+                        .timeout(nil), .weight(nil), .rate(nil), .concurrency(nil))
                 ]))
         #expect(reset.settings.queues == [])
         #expect(reset.settings.applied.map(\.id) == [1, 2])
     }
 
     @Test(arguments: [
-        [QueueField.weight(0)], [.weight(1001)], [.maxRetries(101)], [.timeout(86_400_001)],
+        [QueueField.weight(0)], [.weight(1001)], [.rate(0)], [.rate(1_000_000_001)], [.concurrency(0)],
+        [.maxRetries(101)], [.timeout(86_400_001)],
         [.retry(RetryPolicy(maxRetries: 1))], [.isPaused(true), .weight(0)],
     ]) func what_breaks_a_bound_is_refused_whole(fields: [QueueField]) throws {
         let made = try #require(

@@ -13,12 +13,13 @@ import Wire
         type: "t", payload: [0x7B, 0x7D], priority: .high, queue: "q",
         retry: RetryPolicy(maxRetries: 3, backoff: .linear, base: 1000, maximum: 5000, jitter: 200), timeout: 300,
         delay: 0,
-        expiry: 9, delivery: .atMostOnce, resultTTL: 128, metadata: [.init(key: "k", value: "v")])
+        expiry: 9, delivery: .atMostOnce, resultTTL: 128, metadata: [.init(key: "k", value: "v")],
+        fairnessKey: "f")
 
     static let idHex = "00000000000001020000000000000304"
     static let specHex =
         "0174" + "027b7d" + "08" + "0171" + "0301e8078827c801" + "ac02" + "00" + "0109" + "01" + "8001" + "01016b0176"
-        + "00" + "00" + "00" + "00"
+        + "010166" + "00" + "00" + "00" + "00"
     static let tokenHex = "010203"
     static let failureHex = "0165" + "016d" + "01"
     static let nodeHex = "016e" + "0000000000000007"

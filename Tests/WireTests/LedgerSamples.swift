@@ -55,6 +55,7 @@ extension SeededGenerator {
             delivery: one(of: TaskSpec.Delivery.allCases, else: .atLeastOnce), resultTTL: number(31_536_000_000),
             metadata: some { TaskSpec.Label(key: $0.text(), value: $0.text()) }, dependencies: dependencies())
         spec.workflow = maybe { $0.part() }
+        spec.fairnessKey = maybe { "f" + $0.text() }
         return spec
     }
 

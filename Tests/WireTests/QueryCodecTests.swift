@@ -10,7 +10,8 @@ import Wire
     @Test func tagsNeverChange() {
         let expected: [MessageTag: UInt16] = [
             .append: 1, .copy: 2, .offer: 3, .grant: 4, .holds: 5, .lookup: 6, .list: 7, .cancel: 8, .status: 9,
-            .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .inspect: 14, .wish: 15, .sweep: 16, .view: 32,
+            .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .claim: 30, .inspect: 14, .wish: 15, .sweep: 16,
+            .view: 32,
             .evidence: 33, .steal: 34, .began: 35,
             .report: 36,
             .settled: 37, .stop: 38, .parents: 24, .workflow: 25, .extend: 26, .parentsEnded: 44, .keyed: 17, .ship: 18,
@@ -48,12 +49,12 @@ import Wire
             [
                 .isPaused(true), .maxLength(300), .maxRetries(nil),
                 .retry(RetryPolicy(maxRetries: 0, backoff: .linear, base: 1, maximum: 2, jitter: 3)), .timeout(7),
-                .weight(2),
+                .weight(2), .rate(2500), .concurrency(3),
             ]))
     private static let changeBytes: [UInt8] = [
-        5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 1, 1, 0x71, 6, 1, 1, 2, 1, 0xAC, 2, 3, 0, 4, 1, 0, 1, 1, 2,
+        5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 1, 1, 0x71, 8, 1, 1, 2, 1, 0xAC, 2, 3, 0, 4, 1, 0, 1, 1, 2,
         3, 5,
-        1, 7, 6, 1, 2,
+        1, 7, 6, 1, 2, 7, 1, 0xC4, 0x13, 8, 1, 3,
     ]
 
     @Test func aChangeOfSettingsIsRefusedWhenItIsCutOrChangedIntoNonsense() {
@@ -101,6 +102,7 @@ import Wire
         #expect(bytes { $0.forwardReply(.unavailable) } == [3])
         let request = ListRequest(statuses: 6, queue: "q", taskType: nil, before: id, limit: 50)
         #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 0, 0, 1] + idBytes + [0, 0, 0, 50, 0])
+        #expect(bytes { $0.forwardReply(.queueFull(fitting: 7)) } == [5, 0, 0, 0, 7])
         let full = ForwardReply.diskFull(folder: "/a")
         #expect(bytes { $0.forwardReply(full) } == [4, 2, 0x2F, 0x61])
         for reply in [accepted, .full(fitting: 0, retryAfter: 60), .unavailable, full] {

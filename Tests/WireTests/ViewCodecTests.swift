@@ -31,6 +31,8 @@ import Wire
         mail.retry = RetryPolicy(maxRetries: 0, backoff: .fixed)
         mail.timeout = 1000
         mail.weight = 5
+        mail.rate = 2500
+        mail.concurrency = 3
         let applied = [AppliedChange(id: 1), AppliedChange(id: 0xFFFF_FFFF_FFFF_FFFF, refusal: .tooManyQueues)]
         return View(
             number: 7, cluster: ClusterID(high: 1, low: 2), members: [x, y], voters: [x.voter, y.voter],
@@ -145,7 +147,8 @@ import Wire
         }
         let (a, b, c) = ("01610000000000000051", "01620000000000000052", "01630000000000000099")
         let queues =
-            "01" + "046d61696c" + "01" + "01ac02" + "0104" + "010002e80780dddb01c801" + "01e807" + "05"
+            "01" + "046d61696c" + "01" + "01ac02" + "0104" + "010002e80780dddb01c801" + "01e807" + "05" + "01c413"
+            + "0103"
             + "02" + "000000000000000100" + "ffffffffffffffff01"
         return "07" + "00000000000000010000000000000002" + "02" + member("61", "1") + member("62", "2")
             + "02" + "016100000000000000d1" + "016200000000000000d2" + "03" + "0103" + a + "01" + b + a + "0201" + b
@@ -172,6 +175,7 @@ import Wire
             { $0.settings.queues[0].maxLength = nil }, { $0.settings.queues[0].maxRetries = 5 },
             { $0.settings.queues[0].retry = nil }, { $0.settings.queues[0].retry?.base = 1 },
             { $0.settings.queues[0].timeout = 1 }, { $0.settings.queues[0].weight = 6 },
+            { $0.settings.queues[0].rate = nil }, { $0.settings.queues[0].concurrency = 4 },
             { $0.settings.applied.removeLast() }, { $0.settings.applied[1].refusal = nil },
         ]
         var digests: Set<UInt64> = [view.digest]

@@ -66,7 +66,9 @@ import Wire
         let name = try #require(NodeName("n"))
         let causes: [WaitCause] = [
             .ended, .runs, .granted, .notDue, .retryRest, .dependencies, .fence(until: nil),
-            .fence(until: Instant(nanoseconds: 9)), .ownerPaused, .solitude, .behind(128, isMore: true), .next,
+            .fence(until: Instant(nanoseconds: 9)), .ownerPaused, .queuePaused, .queueLimited(.concurrency), .solitude,
+            .behind(128, isMore: true),
+            .next,
         ]
         var samples = SeededGenerator(seed: 5)
         for cause in causes {

@@ -49,6 +49,7 @@ final class Inspector: @unchecked Sendable {
             stage.machines[node.index].installed = view
             if viewNumbers[node.index] != view.number {
                 viewNumbers[node.index] = view.number
+                stage.machines[node.index].installedAt = world.now
                 chronicle.note(
                     world.now,
                     "node \(node.index) is in view \(view.number): members \(view.members.map(\.id.name)), voters "
@@ -215,6 +216,14 @@ struct ReadyList {
         var id: TaskID
         var key: Instant
         var attempts: UInt32
+        var priority: Priority
+        var queue: String
+        var fairnessKey: String?
+
+        /// Whether nothing but time decides which of the two comes first.
+        func sharesTurns(with record: TaskRecord) -> Bool {
+            queue == record.spec.queue && fairnessKey == record.spec.fairnessKey
+        }
     }
 
     static let length = 16
@@ -243,7 +252,10 @@ struct ReadyList {
             pending.insert(id)
             // One whose lease was lost rests as well.
             if !isResting, record.attempts == 0 {
-                best.append(Item(id: id, key: Self.key(record), attempts: record.attempts))
+                best.append(
+                    Item(
+                        id: id, key: Self.key(record), attempts: record.attempts, priority: record.spec.priority,
+                        queue: record.spec.queue, fairnessKey: record.spec.fairnessKey))
             }
         }
         best.sort { ($0.key, $0.id) < ($1.key, $1.id) }

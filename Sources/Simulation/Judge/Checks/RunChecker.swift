@@ -13,7 +13,9 @@ import Views
 /// - Nothing of a ledger starts in one term while a primary of an earlier one may still start it.
 /// - A task runs again only after its attempt has failed, or for a cause: the attempt was cut off, its node was in trouble, or
 ///   was taken for gone. Such duplicates are counted by cause.
-/// - In a node's own slots the best ready task starts first.
+/// - In a node's own slots the best ready task starts first: of tasks of one priority only those of one queue and one fairness
+///   key are compared, since others take turns.
+/// - Nothing of a queue starts at a node that knows it to be paused.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class RunChecker: @unchecked Sendable {
@@ -39,6 +41,7 @@ final class RunChecker: @unchecked Sendable {
     private(set) var duplicates: [Cause: Int] = [:]
     private(set) var runs = 0
     private(set) var priorityChecks = 0
+    private(set) var startsBesidePauses = 0
 
     /// Something that must not be, unless an inspection excuses it: what was destroyed, and which views were made, may not
     /// have been seen yet.
@@ -258,6 +261,27 @@ final class RunChecker: @unchecked Sendable {
         return nil
     }
 
+    /// From outside: what the node that has started it goes by.
+    ///
+    /// A handler is called a moment after the node has decided to start it, and may be held up: a pause that came in between
+    /// is none of its business.
+    func checkPause(of index: Int) -> Violation? {
+        let run = world.observations.runs[index]
+        guard let view = world.nodes[run.node].look({ $0.view }) ?? nil,
+            view.settings.queues.contains(where: \.isPaused)
+        else { return nil }
+        startsBesidePauses += 1
+        let since = stage.machines[run.node].installedAt
+        guard let spec = submissions[run.task]?.task.spec, view.settings.queue(spec.queue).isPaused,
+            stage.machines[run.node].installed?.number == view.number, world.now - since > .milliseconds(50),
+            !stage.wasInTrouble(run.node, since: since)
+        else { return nil }
+        return Violation(
+            .startedWhilePaused,
+            "node \(run.node) starts \(run.task) under \(run.token); its queue \(spec.queue) is paused in the view that the "
+                + "node has had for \((world.now - since).milliseconds) ms", at: world.now)
+    }
+
     // MARK: Looks from outside
 
     /// Now and then: whether something better was passed over.
@@ -278,7 +302,13 @@ final class RunChecker: @unchecked Sendable {
             else { return nil }
             priorityChecks += 1
             let key = ReadyList.key(record)
+            let level = list.best.lazy.filter { $0.priority == record.spec.priority }.map(\.key).min() ?? key
+            let settings = core.view?.settings
             for item in list.best where item.key < key && item.id != run.task {
+                guard item.priority != record.spec.priority ? item.key < level : item.sharesTurns(with: record),
+                    let rules = settings?.queue(item.queue), !rules.isPaused, rules.rate == nil,
+                    rules.concurrency == nil
+                else { continue }
                 guard let other = served.lazy.compactMap({ $0.copy.state[item.id] }).first, other.status == .pending,
                     other.attempts == item.attempts
                 else { continue }

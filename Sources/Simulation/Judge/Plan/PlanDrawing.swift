@@ -100,6 +100,7 @@ extension SimulationPlan {
         for _ in 0..<looks { operations.append(drawOperation(random.pick(kinds), time, &random)) }
         drawWishes(time)
         drawKeyed(time)
+        drawSettings()
         operations.sort { ($0.at, $0.salt) < ($1.at, $1.salt) }
         for index in operations.indices { operations[index].number = index }
         // A third of what the cluster could do.
@@ -129,6 +130,15 @@ extension SimulationPlan {
             operation.count = 1
             operation.style = random.pick([(.brief, 8), (.flaky, 2), (.once, 2), (.failing, 1), (.delayed, 1)])
             operations.append(operation)
+        }
+    }
+
+    private mutating func drawSettings() {
+        guard options["queues"] > 1 else { return }
+        var random = SeededGenerator(seed: seed, for: "settings of the run")
+        let kinds: [(value: Operation.Kind, weight: Int)] = [(.pause, 3), (.set, 2), (.limit, 4)]
+        for _ in 0..<options["settings"] * faultTime / 60_000 {
+            operations.append(drawOperation(random.pick(kinds), faultTime, &random))
         }
     }
 
@@ -165,6 +175,7 @@ extension SimulationPlan {
                 style, serial: "\(operation.number).\(attempt).\(index)", percent: workPercent,
                 isPrioritized: operation.isPrioritized, hasRedis: hasRedis, using: &own)
             if operation.count <= 10, let key = orderingKey(style, of: operation, &own) { task.order(by: key) }
+            task.spread(over: options["queues"], using: &own)
             return task
         }
     }

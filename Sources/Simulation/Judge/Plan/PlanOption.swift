@@ -98,11 +98,16 @@ package struct PlanOption: Sendable {
             PlanOption("workflows", "workflows a minute", [(0, 50), (3, 35), (12, 15)], in: 0...10_000),
             PlanOption(
                 "keyed", "tasks under idempotency keys a minute, each sent several times",
-                [(0, 40), (4, 40), (20, 20)],
-                in: 0...10_000),
+                [(0, 40), (4, 40), (20, 20)], in: 0...10_000),
             PlanOption(
                 "ordered", "percent of the small submissions of quick tasks that have ordering keys",
                 [(0, 40), (20, 40), (60, 20)], in: 0...100),
+            PlanOption(
+                "queues", "queues that tasks are spread over, with their settings and fairness keys",
+                [(1, 50), (4, 50)], in: 1...20),
+            PlanOption(
+                "settings", "changes of queue settings a minute, if there are queues", [(0, 30), (3, 50), (20, 20)],
+                in: 0...1000),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

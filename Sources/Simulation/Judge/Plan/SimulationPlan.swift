@@ -81,6 +81,12 @@ package struct Operation: Hashable, Sendable {
         case story
         /// Submits a workflow, looks at it, and cancels some.
         case workflow
+        /// Changes a setting of a queue.
+        case set
+        /// Pauses a queue, and resumes it after a while.
+        case pause
+        /// Limits the rate, or the concurrency, of a queue for a while.
+        case limit
     }
 
     /// Its position among those that were drawn: what `operations=` names.

@@ -79,6 +79,15 @@ extension PlannedTask {
         }
     }
 
+    /// The queues of a run: the first is the default one.
+    static func queue(_ number: Int) -> String { number == 0 ? "default" : "queue-\(number)" }
+
+    mutating func spread(over queues: Int, using random: inout SeededGenerator) {
+        guard queues > 1 else { return }
+        spec.queue = Self.queue(Int.random(in: 0..<queues, using: &random))
+        if random.chance(50) { spec.fairnessKey = "key-\(Int.random(in: 0..<3, using: &random))" }
+    }
+
     static func serial(of spec: TaskSpec) -> String? { spec.metadata.first { $0.key == serialKey }?.value }
 
     /// - Parameters:

@@ -36,6 +36,8 @@ final class Clients: @unchecked Sendable {
         var wishes = 0
         var wishesDone = 0
         var workflows = 0
+        var settings = 0
+        var settingsDone = 0
     }
 
     /// What a node has told a client.
@@ -107,6 +109,7 @@ final class Clients: @unchecked Sendable {
         case .status: askStatus(operation.node)
         case .change, .retry, .purge, .sweep, .story: wish(operation)
         case .workflow: submitWorkflow(operation)
+        case .set, .pause, .limit: changeSettings(operation)
         }
     }
 

@@ -29,6 +29,7 @@ package final class SimulationRun: @unchecked Sendable {
     private let inspector: Inspector
     private let contacts: Contacts
     private let runs: RunChecker
+    private let queues: QueueChecker
     private let answers: AnswerChecker
     private let injector: FaultInjector
     private var clients: Clients?
@@ -61,6 +62,7 @@ package final class SimulationRun: @unchecked Sendable {
         chronicle.clock = { [world] in world.now }
         stage = Stage(world, isBeyond: plan.isBeyond)
         inspector = Inspector(stage, submissions, chronicle)
+        queues = QueueChecker(plan, stage, inspector, submissions)
         contacts = Contacts(stage, isOn: plan.checksFence)
         runs = RunChecker(plan, stage, inspector, submissions, contacts)
         answers = AnswerChecker(stage, inspector, submissions)
@@ -121,6 +123,8 @@ package final class SimulationRun: @unchecked Sendable {
         after { [self] in
             found(runs.checkPermission(of: index))
             found(runs.checkRest(of: index))
+            found(runs.checkPause(of: index))
+            found(queues.began(index))
             injector.happened(.began, at: run.node)
             meet(run)
             if runs.drawsPriorityCheck() { found(runs.checkPriority(of: index)) }
@@ -160,6 +164,7 @@ package final class SimulationRun: @unchecked Sendable {
         every(Self.inspectionInterval) { [self] in
             found(inspector.inspect())
             found(runs.settleDoubts())
+            queues.look()
         }
         if plan.checksFence { every(Contacts.interval) { [self] in contacts.look() } }
         every(.milliseconds(500)) { [self] in
@@ -305,6 +310,9 @@ package final class SimulationRun: @unchecked Sendable {
             "takeovers": stage.takeovers,
             "starts of nodes": world.nodes.reduce(0) { $0 + $1.starts }, "lemma checks": inspector.lemmaChecks,
             "entries": inspector.entryCount, "receipts": answers.receipts, "outcomes told": answers.outcomes,
+            "changes of settings": counters.settings, "of them done": counters.settingsDone,
+            "starts while some queue is paused": runs.startsBesidePauses,
+            "starts of limited queues": queues.limitedStarts,
             "ledgers destroyed": stage.excused.count, "recoveries by an operator": recoveries,
         ]
         return report

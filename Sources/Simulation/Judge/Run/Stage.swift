@@ -19,6 +19,8 @@ final class Stage: @unchecked Sendable {
         var identity: NodeID?
         /// The view that it was in when it was looked at last.
         var installed: View?
+        /// When it was first seen with that view.
+        var installedAt = Instant.zero
         /// Copies that may lack what was committed, since the power went.
         var harmed: Set<LedgerID> = []
         /// When its disk lost something.

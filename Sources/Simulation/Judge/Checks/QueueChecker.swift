@@ -1,0 +1,126 @@
+import Node
+import Primitives
+import TaskLedger
+import Views
+
+/// Judges what the settings of queues promise of the whole cluster, as long as all nodes go by the same ones:
+///
+/// - **Rate.** In no window of `window` more tasks of a queue start than its rate allows, and a burst; another burst for every
+///   view in that time, since a new home may lend what an old one had lent as well.
+/// - **Concurrency.** Of the runs that began since the limit holds no more go on at the same time than it says. Runs of nodes
+///   that were in trouble since, or were removed, do not count: nobody reaches them; nor handlers that do not end when they are
+///   told to.
+///
+/// `@unchecked`: only touched by the world's thread.
+final class QueueChecker: @unchecked Sendable {
+    private static let window = Duration.seconds(5)
+    /// Permits that were lent before a setting was known are used, or too old, after so long.
+    private static let settling = Limits.permitLife + .milliseconds(200)
+
+    private struct Regime {
+        var rate: UInt32?
+        var concurrency: UInt32?
+        /// In each view it begins anew: the settings may have been others in one that nobody has looked at.
+        var view: UInt64
+        var since: Instant
+    }
+
+    private let world: World
+    private let plan: SimulationPlan
+    private let stage: Stage
+    private let inspector: Inspector
+    private let submissions: Submissions
+    /// What all nodes that are up go by. Iterated only in sorted order.
+    private var regimes: [String: Regime] = [:]
+    private var starts: [String: [Instant]] = [:]
+    private var views: [Instant] = []
+    private var viewNumber: UInt64 = 0
+    private(set) var limitedStarts = 0
+
+    init(_ plan: SimulationPlan, _ stage: Stage, _ inspector: Inspector, _ submissions: Submissions) {
+        self.inspector = inspector
+        self.plan = plan
+        self.stage = stage
+        self.submissions = submissions
+        world = stage.world
+    }
+
+    /// Now and then, and before anything is judged.
+    func look() {
+        let installed = world.nodes.filter(\.isUp).map { $0.look { $0.view } ?? nil }
+        let settings = installed.map { $0?.settings }
+        let agreed = (installed.first ?? nil).flatMap { first in
+            installed.allSatisfy { $0?.number == first.number } ? first.number : nil
+        }
+        if let number = stage.view?.number, number != viewNumber {
+            viewNumber = number
+            views.append(world.now)
+        }
+        for number in 0..<plan.options["queues"] {
+            let queue = PlannedTask.queue(number)
+            let all = settings.map { $0?.queue(queue) }
+            guard let agreed, let first = all.first ?? nil, first.rate != nil || first.concurrency != nil,
+                all.allSatisfy({ $0?.rate == first.rate && $0?.concurrency == first.concurrency })
+            else {
+                regimes[queue] = nil
+                continue
+            }
+            if regimes[queue]?.view == agreed { continue }
+            regimes[queue] = Regime(rate: first.rate, concurrency: first.concurrency, view: agreed, since: world.now)
+        }
+    }
+
+    /// From outside, right after a start.
+    func began(_ index: Int) -> Violation? {
+        let run = world.observations.runs[index]
+        guard let queue = submissions[run.task]?.task.spec.queue, regimes[queue] != nil else { return nil }
+        look()
+        guard let regime = regimes[queue] else { return nil }
+        limitedStarts += 1
+        let from = regime.since + Self.settling
+        return checkRate(queue, regime, from: from) ?? checkConcurrency(queue, regime, from: from)
+    }
+
+    private func checkRate(_ queue: String, _ regime: Regime, from: Instant) -> Violation? {
+        guard let rate = regime.rate else { return nil }
+        let now = world.now
+        let begin = max(from, now - Self.window)
+        var recent = (starts[queue] ?? []).filter { $0 >= now - Self.window }
+        recent.append(now)
+        starts[queue] = recent
+        guard begin < now else { return nil }
+        let count = recent.count { $0 >= begin }
+        let bursts = 1 + views.count { $0 >= begin - Self.settling }
+        // Clocks differ by 2 % at most, and a permit is used a moment after it was lent.
+        let seconds = Double((now - begin).nanoseconds) / 1e9 * 1.03 + 0.05
+        let allowed = Double(rate) / 1000 * seconds + Double(bursts) * (Double(Limits.burst(of: rate)) + 1)
+        guard Double(count) > allowed else { return nil }
+        return Violation(
+            .rateExceeded,
+            "\(count) tasks of \(queue) have started in \((now - begin).milliseconds) ms, with a rate of "
+                + "\(Double(rate) / 1000) and \(bursts) bursts", at: now)
+    }
+
+    private func checkConcurrency(_ queue: String, _ regime: Regime, from: Instant) -> Violation? {
+        // What is lost on the way may be done twice without anybody's fault.
+        guard let limit = regime.concurrency, plan.options["loss"] == 0 else { return nil }
+        let going = world.observations.runs.lazy.suffix(2000).filter { [self] run in
+            guard run.end == nil, run.began >= from, let task = submissions[run.task]?.task,
+                task.spec.queue == queue, task.style != .stubborn, task.style != .hanging,
+                let life = world.nodes[run.node].identity
+            else { return false }
+            return !stage.wasInTrouble(run.node, since: run.began - .seconds(5)) && !stage.removed.contains(life)
+        }
+        guard going.count > Int(limit) else { return nil }
+        // What nobody serves, or has given up, is counted by nobody.
+        let tasks = Set(
+            going.filter { [self] run in
+                guard let (record, _, isServed) = inspector.record(of: run.task), isServed else { return false }
+                return record.lease?.token == run.token
+            }.map(\.task))
+        guard tasks.count > Int(limit) else { return nil }
+        return Violation(
+            .concurrencyExceeded, "\(tasks.count) tasks of \(queue) run at the same time, and \(limit) may",
+            at: world.now)
+    }
+}

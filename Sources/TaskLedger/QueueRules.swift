@@ -1,0 +1,122 @@
+import Primitives
+
+/// What an owner has to know of the settings of one queue.
+public struct QueueRules: Hashable, Sendable {
+    /// Nothing of it starts or is granted.
+    public var isPaused: Bool
+    /// Its share of the starts while several queues have ready tasks of the same priority: 1 as without a setting.
+    public var weight: UInt16
+    /// Open tasks of it that this node takes; nil: there is no bound of its own.
+    public var maxLength: Int?
+    /// Only so many start in a second, in the whole cluster.
+    public var hasRate: Bool
+    /// Only so many run at the same time, in the whole cluster.
+    public var hasConcurrency: Bool
+
+    public init(
+        isPaused: Bool = false, weight: UInt16 = 1, maxLength: Int? = nil, hasRate: Bool = false,
+        hasConcurrency: Bool = false
+    ) {
+        self.isPaused = isPaused
+        self.weight = weight
+        self.maxLength = maxLength
+        self.hasRate = hasRate
+        self.hasConcurrency = hasConcurrency
+    }
+
+    /// Each start needs a permit of the queue's home.
+    var isLimited: Bool { hasRate || hasConcurrency }
+}
+
+/// Settings of queues, as they bind an owner.
+extension TaskOwner {
+    /// A view: the settings of queues that have any; all others are as without.
+    public mutating func setRules(_ new: [String: QueueRules]) {
+        let old = rules
+        rules = new
+        for queue in Set(old.keys).union(new.keys).sorted() where old[queue] != new[queue] {
+            ready.setShare(new[queue].flatMap { $0.weight == 1 ? nil : $0.weight }, of: queue)
+            reconsider(queue)
+        }
+        voidPermits()
+    }
+
+    /// Takes the queue out of the order of the ready tasks, or back into it.
+    mutating func reconsider(_ queue: String) {
+        let isPaused = rules[queue]?.isPaused == true
+        let isBlocked = isPaused || lacksPermits(queue)
+        noteStarving(queue)
+        guard isBlocked != ready.isBlocked(queue) else { return }
+        readyCount += (readyOf[queue] ?? 0) * (isBlocked ? -1 : 1)
+        ready.setBlocked(isBlocked, queue)
+    }
+
+    private func lacksPermits(_ queue: String) -> Bool {
+        rules[queue]?.isLimited == true && (permits[queue]?.count ?? 0) == 0
+    }
+
+    private mutating func noteStarving(_ queue: String) {
+        if readyOf[queue] != nil, lacksPermits(queue), rules[queue]?.isPaused != true {
+            starved.insert(queue)
+        } else {
+            starved.remove(queue)
+        }
+    }
+
+    // MARK: Length
+
+    /// Open tasks of a queue that this node owns.
+    public func length(of queue: String) -> Int {
+        ledgers.reduce(0) { total, owned in
+            guard let counts = owned.primary.state.depth[queue] else { return total }
+            return total + TaskStatus.allCases.reduce(0) { $0 + ($1.isFinal ? 0 : counts[Int($1.rawValue)]) }
+        }
+    }
+
+    /// How many more tasks of the queue this node takes; nil: as many as there is room for.
+    public func room(in queue: String) -> Int? { rules[queue]?.maxLength.map { max(0, $0 - length(of: queue)) } }
+
+    /// The first queue that has not room for all that is submitted to it.
+    func firstFull(_ specs: [TaskSpec]) -> (queue: String, room: Int)? {
+        let count = fittingQueues(specs)
+        guard count < specs.count, let room = room(in: specs[count].queue) else { return nil }
+        return (specs[count].queue, room)
+    }
+
+    /// How many of these tasks, from the first on, their queues have room for.
+    public func fittingQueues(_ specs: [TaskSpec]) -> Int {
+        var wanted: [String: Int] = [:]
+        for (position, spec) in specs.enumerated() where rules[spec.queue]?.maxLength != nil {
+            wanted[spec.queue, default: 0] += 1
+            if let room = room(in: spec.queue), wanted[spec.queue, default: 0] > room { return position }
+        }
+        return specs.count
+    }
+
+    // MARK: What is ready
+
+    mutating func enqueue(_ item: ReadyQueue.Item) {
+        countReady(1, of: item.queue)
+        ready.insert(item)
+        // What was cancelled in a queue that is blocked for long is not met by anybody who would drop it.
+        if ready.count > 2 * queuedCount + Limits.lapsedItems {
+            var compacted = ready
+            ready = ReadyQueue()
+            compacted.compact { live($0) != nil }
+            ready = compacted
+        }
+    }
+
+    mutating func countReady(_ change: Int, of queue: String) {
+        let count = (readyOf[queue] ?? 0) + change
+        readyOf[queue] = count == 0 ? nil : count
+        queuedCount += change
+        if !permits.isEmpty { noteStarving(queue) }
+        if !ready.isBlocked(queue) { readyCount += change }
+    }
+}
+
+extension Limits {
+    /// Items of the ready queue whose tasks are not ready any more, besides as many as there are ready tasks.
+    static let lapsedItems = 10_000
+}
