@@ -97,7 +97,7 @@ extension NodeService {
         guard item.isLost, case .refused(let refusal) = outcome else { return outcome }
         switch refusal {
         case .keyConflict, .keyPending, .unconfirmed: return outcome
-        case .full, .diskFull, .unavailable, .unknownTaskType, .unknownParents:
+        case .full, .queueFull, .diskFull, .unavailable, .unknownTaskType, .unknownParents:
             guard item.spec.idempotency == nil, let id = item.sent?.id else { return .refused(.keyPending) }
             return .refused(.unconfirmed(id))
         }
@@ -147,7 +147,7 @@ extension NodeService {
         }
         switch reply {
         case .decided(let decisions, let holders) where decisions.count == items.count:
-            return .outcomes(decisions.map { outcome(of: $0, name, holders, view) })
+            return .outcomes(zip(items, decisions).map { outcome(of: $1, about: $0.spec, name, holders, view) })
         case .decided, nil: return .lost("\(name), the home of the key, cannot tell what has become of it")
         case .notHome, .moving: return .tryAgain("the key is moving to another home")
         case .unavailable: return .tryAgain("\(name), the home of the key, may accept nothing at the moment")
@@ -160,12 +160,13 @@ extension NodeService {
     }
 
     private func outcome(
-        of decision: KeyedDecision, _ home: NodeName, _ holders: [NodeName], _ view: View
+        of decision: KeyedDecision, about spec: TaskSpec, _ home: NodeName, _ holders: [NodeName], _ view: View
     ) -> SubmissionOutcome {
         let copies = Int(view.settings.copies)
         switch decision {
         case .conflict(let id): return .refused(.keyConflict(id))
         case .unknown(let id): return .refused(.unconfirmed(id))
+        case .queueFull: return .refused(queueFull(spec.queue))
         case .accepted(let id), .repeated(let id):
             return .accepted(
                 AcceptedTask(

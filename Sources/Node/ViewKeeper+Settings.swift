@@ -22,10 +22,8 @@ extension ViewKeeper {
             return completion(.unavailable("\(node.name) is not part of a cluster that can decide now"))
         }
         do throws(SettingsRefusal) {
-            // What would change nothing needs no view.
-            guard try view.settings.applying(operation) != view.settings else {
-                return completion(.done(view.settings))
-            }
+            // One that changes nothing needs a view as well: an earlier one, whose outcome nobody knows, is void by it.
+            _ = try view.settings.applying(operation)
         } catch {
             return completion(.refused(error))
         }

@@ -10,10 +10,12 @@ public enum KeyedDecision: Hashable, Sendable {
     /// It was sent to this ledger before, without an idempotency key; whether it was accepted then, and forgotten since, is not
     /// known any more.
     case unknown(TaskID)
+    /// Not accepted: its queue has no more room at the home.
+    case queueFull(TaskID)
 
     public var task: TaskID {
         switch self {
-        case .accepted(let id), .repeated(let id), .conflict(let id), .unknown(let id): id
+        case .accepted(let id), .repeated(let id), .conflict(let id), .unknown(let id), .queueFull(let id): id
         }
     }
 }
@@ -38,6 +40,9 @@ public enum KeyedRefusal: Error, Hashable, Sendable {
 /// | --- | --- | --- |
 /// | is free, or its time is up | accepted, and bound | accepted, and bound |
 /// | is bound | repeated: the task of the first time | conflict |
+///
+/// A queue whose length is bounded takes as many of them as the home's share of that length has room for: unlike others they
+/// cannot be forwarded to a node that has more.
 ///
 /// What is known already needs no room: a client that asks again is told, however full the node is.
 ///
@@ -75,6 +80,7 @@ extension TaskOwner {
         let state = ledgers[index].primary.state
         // Of a new id that says nothing: whoever made it may have a slow clock.
         if isAgain, spec.idempotency == nil, state.mayHaveForgotten(id) { return .unknown(id) }
+        guard room(in: spec.queue) != 0 else { return .queueFull(id) }
         record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
         return .accepted(id)
     }

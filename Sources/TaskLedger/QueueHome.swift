@@ -7,8 +7,9 @@ public import Primitives
 ///
 /// - **Rate.** A token bucket (as the generic cell rate algorithm of ITU-T I.371: one time instead of a level) whose depth is
 ///   `Limits.burst` of the rate. A token is taken when it is lent; what comes back unused is put back. A new home begins with an
-///   empty bucket, so in any time T at most rate x T + burst tasks start, and, at a change of homes, those whose permits the
-///   old one had lent and that were not used yet: at most another burst.
+///   empty bucket, so in any time T at most rate x T + burst permits are lent. What is lent is used within
+///   `Limits.permitLife`, so there may be as many more starts as had been lent in that time before, and, at a change of homes,
+///   those whose permits the old one had lent and that were not used yet: at most another burst.
 /// - **Concurrency.** Counted are the leases that each ledger's owner has told of, and the permits that are lent. A claim says
 ///   all that its owner has, so it replaces what was known of it. Nothing is lent until every ledger that is served has told
 ///   in its present term: so a new home, or a new limit, begins with the truth, and what a dead owner had started still counts

@@ -60,6 +60,7 @@ extension ByteWriter {
         case .repeated: uint8(2)
         case .conflict: uint8(3)
         case .unknown: uint8(4)
+        case .queueFull: uint8(5)
         }
         taskID(value.task)
     }
@@ -139,6 +140,7 @@ extension ByteReader {
         case 2: .repeated(try taskID())
         case 3: .conflict(try taskID())
         case 4: .unknown(try taskID())
+        case 5: .queueFull(try taskID())
         default: throw .invalid("decision about a key")
         }
     }

@@ -90,7 +90,7 @@ extension ByteWriter {
             uint8(7)
             optional(until) { $0.instant($1) }
         case .ownerPaused: uint8(8)
-        case .queuePaused: uint8(12)
+        case .queuePaused: uint8(14)
         case .queueLimited(let shortage):
             uint8(13)
             uint8(shortage.rawValue)
@@ -156,7 +156,7 @@ extension ByteReader {
         case 12: .order(behind: Int(try varint32("tasks before it")))
         case 7: .fence(until: try optionalInstant())
         case 8: .ownerPaused
-        case 12: .queuePaused
+        case 14: .queuePaused
         case 13: .queueLimited(try shortage(orNone: false) ?? .learning)
         case 9: .solitude
         case 10:

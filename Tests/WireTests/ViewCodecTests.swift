@@ -161,7 +161,7 @@ import Wire
 
     @Test func digestIsStableAndSeesEveryField() throws {
         let view = Self.sample
-        #expect(view.digest == 7_293_090_617_910_356_481)
+        #expect(view.digest == 13_221_432_496_557_435_061)
         let changes: [(inout View) -> Void] = [
             { $0.number += 1 }, { $0.cluster = ClusterID(high: 1, low: 3) }, { $0.members.removeLast() },
             { $0.members[0].profile.slots = 5 }, { $0.members[0].isDraining = false },

@@ -79,6 +79,7 @@ struct FinalChecker {
                 } ?? nil
             guard let (ledger, count, task) = open else { continue }
             return "\(count) tasks of \(ledger) at node \(node.index) are open: \(task.id) is \(task.status.name), "
+                + "in \(String(describing: stage.view?.settings.queue(task.spec.queue))), "
                 + "attempt \(task.attempts), \(task.interruptions) interruptions, lease \(task.lease.map { "\($0)" } ?? "none"); "
                 + task.transitions(acceptedBy: nil).map { "\($0.kind) \($0.run)/\($0.attempt ?? 0) \($0.at)" }
                 .joined(separator: ", ")

@@ -5,8 +5,8 @@ import Views
 
 /// Judges what the settings of queues promise of the whole cluster, as long as all nodes go by the same ones:
 ///
-/// - **Rate.** In no window of `window` more tasks of a queue start than its rate allows, and a burst; another burst for every
-///   view in that time, since a new home may lend what an old one had lent as well.
+/// - **Rate.** In no window of `window` more tasks of a queue start than its rate allows in that time and the life of a permit,
+///   and a burst; another burst for every view in that time, since a new home may lend what an old one had lent as well.
 /// - **Concurrency.** Of the runs that began since the limit holds no more go on at the same time than it says. Runs of nodes
 ///   that were in trouble since, or were removed, do not count: nobody reaches them; nor handlers that do not end when they are
 ///   told to.
@@ -91,8 +91,8 @@ final class QueueChecker: @unchecked Sendable {
         guard begin < now else { return nil }
         let count = recent.count { $0 >= begin }
         let bursts = 1 + views.count { $0 >= begin - Self.settling }
-        // Clocks differ by 2 % at most, and a permit is used a moment after it was lent.
-        let seconds = Double((now - begin).nanoseconds) / 1e9 * 1.03 + 0.05
+        // Clocks differ by 2 % at most, and what was lent before is used within the life of a permit.
+        let seconds = Double((now - begin + Limits.permitLife).nanoseconds) / 1e9 * 1.03
         let allowed = Double(rate) / 1000 * seconds + Double(bursts) * (Double(Limits.burst(of: rate)) + 1)
         guard Double(count) > allowed else { return nil }
         return Violation(

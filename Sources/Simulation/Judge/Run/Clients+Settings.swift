@@ -10,17 +10,15 @@ extension Clients {
         let queue = PlannedTask.queue(Int.random(in: 0..<plan.options["queues"], using: &draw))
         switch operation.kind {
         case .pause:
-            change(queue, [.isPaused(true)], at: operation.node)
             let end = Duration.milliseconds(Int64(draw.logarithmic(200...20_000)))
-            world.after(end) { [self] in reset(queue, .isPaused(false), at: operation.node) }
+            change(queue, .isPaused(true), to: .isPaused(false), after: end, at: operation.node)
         case .limit:
             let isRate = draw.chance(50)
             let field: QueueField =
                 isRate
                 ? .rate(UInt32(draw.logarithmic(1000...100_000))) : .concurrency(UInt32(draw.logarithmic(1...8)))
-            change(queue, [field], at: operation.node)
             let end = Duration.milliseconds(Int64(draw.logarithmic(2000...60_000)))
-            world.after(end) { [self] in reset(queue, isRate ? .rate(nil) : .concurrency(nil), at: operation.node) }
+            change(queue, field, to: isRate ? .rate(nil) : .concurrency(nil), after: end, at: operation.node)
         default:
             let field: QueueField =
                 switch Int.random(in: 0..<3, using: &draw) {
@@ -28,17 +26,27 @@ extension Clients {
                 case 1: .timeout(draw.chance(50) ? nil : 5000)
                 default: .maxRetries(draw.chance(50) ? nil : 1)
                 }
-            change(queue, [field], at: operation.node)
+            change(queue, field, at: operation.node) {}
         }
     }
 
-    private func change(_ queue: String, _ fields: [QueueField], at node: Int) {
+    /// What is asked for may be done as long as it is not answered: it is taken back some time after that.
+    private func change(
+        _ queue: String, _ field: QueueField, to old: QueueField, after rest: Duration, at node: Int
+    ) {
+        change(queue, field, at: node) { [self] in world.after(rest) { [self] in reset(queue, old, at: node) } }
+    }
+
+    private func change(
+        _ queue: String, _ field: QueueField, at node: Int, _ completion: @escaping @Sendable () -> Void
+    ) {
         guard isReachable(node) else { return }
         counters.settings += 1
         call("a change of settings", at: node) {
-            await $0.change(.queue(queue, fields))
+            await $0.change(.queue(queue, [field]))
         } _: { [self] outcome in
             if case .done? = outcome { counters.settingsDone += 1 }
+            completion()
         }
     }
 
