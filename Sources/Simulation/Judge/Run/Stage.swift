@@ -108,6 +108,12 @@ final class Stage: @unchecked Sendable {
                 guard let before = old.ledger(ledger.id), before.term != ledger.term else { continue }
                 takeovers += 1
                 if !isGood(ledger.primary, of: ledger.id) { excuse(ledger.id) }
+                // Another one had it in between, before anybody looked.
+                if ledger.term.rawValue > before.term.rawValue + 1,
+                    !before.replicas.allSatisfy({ isGood($0, of: ledger.id) })
+                {
+                    excuse(ledger.id)
+                }
                 // A view that a minority has forced may follow an older one, and bring back copies that this one had released:
                 // what was committed without them is offered to them later, and adopted.
                 let isForced = view.number - old.number >= Limits.forcedJump
