@@ -35,7 +35,8 @@ public struct LedgerState: Sendable {
     /// Ids up to this one may have been forgotten, though `forgotten` does not say so.
     private var horizon: TaskID?
 
-    func hasForgotten(_ id: TaskID) -> Bool { forgotten[id] != nil }
+    /// Whether the task was here, has ended and is kept no more; false as well of one that was forgotten long before.
+    public func hasForgotten(_ id: TaskID) -> Bool { forgotten[id] != nil }
 
     /// Whether a task that is not known now may have been: it is not to be taken for a new one.
     func mayHaveForgotten(_ id: TaskID) -> Bool {

@@ -236,7 +236,7 @@ final class AnswerChecker: @unchecked Sendable {
 
     /// Its ledger has forgotten it, or was retired, once the outcome was in Redis.
     func isHandedOver(_ id: TaskID) -> Bool {
-        if inspector.history(of: id)?.isForgotten == true { return true }
+        if inspector.history(of: id)?.isForgotten == true || inspector.isForgotten(id) { return true }
         return inspector.ledger(of: id).map { stage.view?.ledger($0) == nil } ?? false
     }
 }

@@ -176,6 +176,11 @@ final class Inspector: @unchecked Sendable {
         return histories.keys.sorted().first { TaskID.tag(of: $0) == id.ledgerTag }
     }
 
+    /// By a ledger that is served. Its history does not say so if that began anew after that.
+    func isForgotten(_ id: TaskID) -> Bool {
+        world.nodes.contains { $0.look { core in core.served.contains { $0.copy.state.hasForgotten(id) } } ?? false }
+    }
+
     func history(of id: TaskID) -> LedgerHistory.History? { ledger(of: id).flatMap { histories[$0]?.tasks[id] } }
 
     /// Whether what is known of the task may be wrong, since every copy of its ledger was destroyed after it was accepted.
