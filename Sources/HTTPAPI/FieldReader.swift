@@ -88,6 +88,16 @@ struct FieldReader {
         return UInt64((value * 1000).rounded())
     }
 
+    /// An idempotency or ordering key.
+    mutating func key(_ pointer: String) throws(JSONError) -> String? {
+        guard let key = try string(pointer) else { return nil }
+        guard (1...Limits.keyBytes).contains(key.utf8.count) else {
+            report(pointer, "must be 1...\(Limits.keyBytes) bytes, got \(key.utf8.count)")
+            return nil
+        }
+        return key
+    }
+
     mutating func timestamp(_ pointer: String) throws(JSONError) -> Timestamp? {
         let expected = "a date and time of RFC 3339, such as \"2030-01-31T23:59:59Z\""
         guard let text = try string(pointer, expected) else { return nil }

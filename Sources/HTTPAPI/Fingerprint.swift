@@ -13,6 +13,17 @@ enum Fingerprint {
             hash.update(data: Array("\(field.names[0]):\(value.count):".utf8))
             hash.update(data: value)
         }
+        return digest(hash)
+    }
+
+    /// Of a request that is the same only if all its bytes are.
+    static func of(_ body: [UInt8]) -> BodyDigest {
+        var hash = SHA256()
+        hash.update(data: body)
+        return digest(hash)
+    }
+
+    private static func digest(_ hash: SHA256) -> BodyDigest {
         var words: [UInt64] = [0, 0]
         for (index, byte) in hash.finalize().prefix(16).enumerated() {
             words[index / 8] = words[index / 8] << 8 | UInt64(byte)

@@ -75,7 +75,7 @@ enum Schemas {
         ]
     }
 
-    private static let key: JSONValue = [
+    static let key: JSONValue = [
         "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(Limits.keyBytes)),
     ]
 

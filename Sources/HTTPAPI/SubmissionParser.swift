@@ -127,10 +127,10 @@ struct SubmissionParser {
         case .metadata: try readMetadata(pointer)
         case .dependsOn: try readDependsOn(pointer)
         case .onDependencyFailure: try readOnDependencyFailure(pointer)
-        case .idempotencyKey: idempotencyKey = try readKey(pointer) ?? idempotencyKey
+        case .idempotencyKey: idempotencyKey = try reader.key(pointer) ?? idempotencyKey
         case .idempotencyWindow:
             window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
-        case .orderingKey: spec.orderingKey = try readKey(pointer)
+        case .orderingKey: spec.orderingKey = try reader.key(pointer)
         case .fairnessKey:
             guard let key = try reader.string(pointer) else { return }
             guard (1...Limits.fairnessKeyBytes).contains(key.utf8.count) else {
@@ -142,15 +142,6 @@ struct SubmissionParser {
             try reader.parser.skipValue()
             if kind != .null { reader.report(pointer, "not supported by this version: leave it out") }
         }
-    }
-
-    private mutating func readKey(_ pointer: String) throws(JSONError) -> String? {
-        guard let key = try reader.string(pointer) else { return nil }
-        guard (1...Limits.keyBytes).contains(key.utf8.count) else {
-            reader.report(pointer, "must be 1...\(Limits.keyBytes) bytes, got \(key.utf8.count)")
-            return nil
-        }
-        return key
     }
 
     private mutating func settleKey() {

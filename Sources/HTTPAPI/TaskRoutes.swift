@@ -48,7 +48,7 @@ extension API {
     }
 
     /// A structured string (RFC 9651), as the draft of the header wants it, or the bare key that most clients send.
-    private func idempotencyKey(_ request: APIRequest) throws(Problem) -> String? {
+    func idempotencyKey(_ request: APIRequest) throws(Problem) -> String? {
         guard var key = request.headers[.idempotencyKey] else { return nil }
         if key.utf8.count >= 2, key.hasPrefix("\""), key.hasSuffix("\"") { key = String(key.dropFirst().dropLast()) }
         guard (1...Limits.keyBytes).contains(key.utf8.count) else {

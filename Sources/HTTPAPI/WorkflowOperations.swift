@@ -8,13 +8,19 @@ extension Route {
             method: .post, path: "/api/workflows",
             operation: Operation(
                 id: "submitWorkflow", summary: "Submits tasks that depend on each other: all are accepted, or none.",
-                body: "Workflow",
+                parameters: [.idempotencyKey], body: "Workflow",
                 answers: [
-                    .init(status: 202, description: "Accepted; Location tells where it is.", schema: "AcceptedWorkflow")
+                    .init(
+                        status: 202, description: "Accepted; Location tells where it is.", schema: "AcceptedWorkflow"),
+                    .init(
+                        status: 200,
+                        description:
+                            "It was accepted before, for the same bytes under the same idempotency key "
+                            + "(Idempotent-Replayed: true).", schema: "WorkflowState"),
                 ],
                 problems: [
                     .malformedJSON, .contentTooLarge, .unsupportedMediaType, .invalidInput, .unavailable, .unconfirmed,
-                    .diskFull,
+                    .diskFull, .keyConflict, .keyPending, .resultExpired,
                 ]),
             handler: { try await $0.submitWorkflow($1) }),
         Route(
@@ -88,21 +94,26 @@ extension Schemas {
     }
 
     /// What an errand cannot have.
-    private static let unknownLater: Set<String> = [
+    private static let unknownLater = keys.union([
         "delay", "run_at", "expires_in", "expires_at", "delivery", "result_ttl", "metadata", "depends_on",
         "on_dependency_failure",
-    ]
+    ])
 
     static let errand = task([:], without: unknownLater)
 
-    static let workflowTask = task([
-        "ref": described(string, "How it is called in this workflow; of a chain by default its number."),
-        "depends_on": described(refs, "Refs of tasks of this workflow, or ids of tasks that exist."),
-        "gather": policy,
-        "compensate": described(
-            nullable(errand),
-            "Undoes it, should the workflow fail after it has completed: the last first, each with the task's result."),
-    ])
+    /// What stands for a task by itself: a workflow is accepted as a whole, and its graph is its order.
+    private static let keys: Set<String> = ["idempotency_key", "idempotency_window", "ordering_key"]
+
+    static let workflowTask = task(
+        [
+            "ref": described(string, "How it is called in this workflow; of a chain by default its number."),
+            "depends_on": described(refs, "Refs of tasks of this workflow, or ids of tasks that exist."),
+            "gather": policy,
+            "compensate": described(
+                nullable(errand),
+                "Undoes it, should the workflow fail after it has completed: the last first, each with the task's result."
+            ),
+        ], without: keys)
 
     static let workflow: JSONValue = [
         "type": "object", "additionalProperties": false,
@@ -119,10 +130,11 @@ extension Schemas {
             ],
             "gather": described(
                 nullable(
-                    task([
-                        "ref": string, "depends_on": refs, "gather": policy, "policy": policy,
-                        "compensate": nullable(errand),
-                    ])),
+                    task(
+                        [
+                            "ref": string, "depends_on": refs, "gather": policy, "policy": policy,
+                            "compensate": nullable(errand),
+                        ], without: keys)),
                 "A last task, which gets the results of those that nothing else waits for."),
             "on_task_failure": described(
                 nullable(words(["stop", "continue"])),
@@ -130,6 +142,10 @@ extension Schemas {
             "on_success": described(nullable(errand), "Enqueued when all has completed."),
             "on_failure": described(nullable(errand), "Enqueued when it has failed, after the compensations."),
             "always": described(nullable(errand), "Enqueued at the end, in any case."),
+            "idempotency_key": described(
+                nullable(key), "Stands for the workflow and all its tasks: the same request again is answered with it."),
+            "idempotency_window": seconds(
+                "For how long the key stands for it; a day if it is not given.", upTo: Limits.horizonSeconds),
         ],
     ]
 

@@ -2,6 +2,7 @@ import APIModel
 import Primitives
 import Service
 import TaskLedger
+import Views
 
 /// Reads a submitted workflow: JSON in, a valid draft or all that is wrong with it out.
 ///
@@ -31,8 +32,12 @@ struct WorkflowParser {
     }
 
     private let now: Timestamp
+    /// What the queues of its tasks say where the tasks do not.
+    private let settings: ClusterSettings?
     /// Tasks that the workflow has already, if it is one that exists.
     private let known: [String: TaskID]?
+    private var key: String?
+    private var window: UInt64?
     private var errors: [ProblemDocument.Item] = []
     private var name: String?
     private var plan = WorkflowPlan()
@@ -41,17 +46,22 @@ struct WorkflowParser {
     private var hasChain = false
     private var gathered: Raw?
 
-    private init(now: Timestamp, known: [String: TaskID]?) {
+    private init(now: Timestamp, settings: ClusterSettings?, known: [String: TaskID]?) {
         self.now = now
+        self.settings = settings
         self.known = known
     }
 
-    /// - Parameter known: more tasks for a workflow that exists; those that it has already are left out of the draft, and may
-    ///   be waited for.
+    /// - Parameters:
+    ///   - key: the header `Idempotency-Key`.
+    ///   - settings: what the tasks' queues say where the tasks do not.
+    ///   - known: more tasks for a workflow that exists; those that it has already are left out of the draft, and may
+    ///     be waited for.
     static func parse(
-        _ body: [UInt8], now: Timestamp, known: [String: TaskID]? = nil
+        _ body: [UInt8], now: Timestamp, key: String? = nil, settings: ClusterSettings? = nil,
+        known: [String: TaskID]? = nil
     ) throws(Problem) -> WorkflowDraft {
-        var workflow = WorkflowParser(now: now, known: known)
+        var workflow = WorkflowParser(now: now, settings: settings, known: known)
         do {
             var parser = JSONPullParser(body)
             try workflow.read(&parser)
@@ -59,7 +69,8 @@ struct WorkflowParser {
         } catch {
             throw Problem.malformed(error)
         }
-        let draft = workflow.draft()
+        var draft = workflow.draft()
+        draft.idempotency = workflow.idempotency(key, of: body)
         guard workflow.errors.isEmpty else {
             throw Problem.invalid(workflow.errors, in: "workflow", effect: "nothing was accepted")
         }
@@ -101,7 +112,8 @@ struct WorkflowParser {
     }
 
     private static let members = [
-        "name", "tasks", "chain", "gather", "on_task_failure", "on_success", "on_failure", "always",
+        "name", "tasks", "chain", "gather", "on_task_failure", "on_success", "on_failure", "always", "idempotency_key",
+        "idempotency_window",
     ]
 
     private mutating func readMember(
@@ -116,6 +128,9 @@ struct WorkflowParser {
             }
         case "on_task_failure":
             if let word = try reader.word(pointer, of: ["stop", "continue"]) { plan.stopsOnFailure = word == "stop" }
+        case "idempotency_key": self.key = try reader.key(pointer)
+        case "idempotency_window":
+            window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
         case "tasks", "chain":
             if key == "chain" { hasChain = true } else { hasList = true }
             guard try reader.next(is: .array, pointer, "an array of tasks") else { break }
@@ -144,6 +159,20 @@ struct WorkflowParser {
         }
         parser = reader.parser
         for error in reader.errors { report(error.pointer, error.detail) }
+    }
+
+    /// The same request is one with the same bytes.
+    private mutating func idempotency(_ header: String?, of body: [UInt8]) -> TaskSpec.Idempotency? {
+        if let header, let key, header != key {
+            report("/idempotency_key", "the header Idempotency-Key says \(quoted(header)): give one of them")
+        }
+        guard let key = key ?? header else {
+            if window != nil {
+                report("/idempotency_window", "there is no idempotency_key, in the body or as a header")
+            }
+            return nil
+        }
+        return TaskSpec.Idempotency(key: key, body: Fingerprint.of(body), window: window ?? Limits.keyWindow)
     }
 
     private mutating func readTasks(
@@ -275,7 +304,7 @@ struct WorkflowParser {
 
     private mutating func spec(of json: [UInt8], _ pointer: String) throws(JSONError) -> TaskSpec? {
         var parser = JSONPullParser(json)
-        switch try SubmissionParser.parse(&parser, now: now) {
+        switch try SubmissionParser.parse(&parser, now: now, settings: settings) {
         case .spec(let spec):
             guard spec.homeSlot == nil else {
                 report(

@@ -9,8 +9,11 @@ extension API {
     /// `POST /api/workflows`
     func submitWorkflow(_ request: APIRequest) async throws -> Response {
         _ = try request.query([])
+        let key = try idempotencyKey(request)
         _ = try BodyFormat.of(request.headers, allowsLines: false)
-        let draft = try await request.withBody(bodies) { try WorkflowParser.parse($0, now: clock()) }
+        let draft = try await request.withBody(bodies) {
+            try WorkflowParser.parse($0, now: clock(), key: key, settings: service.settings)
+        }
         switch await service.submit(draft) {
         case .accepted(let accepted):
             guard let document = AcceptedWorkflowDocument(accepted, of: draft) else {
@@ -19,6 +22,7 @@ extension API {
             return json(
                 document, status: .accepted, headers: [.location: "/api/workflows/\(document.id)"],
                 reserving: 256 + 128 * draft.steps.count)
+        case .repeated(let id): return try await repeated(id)
         case .refused(.unknownParents(let positions), let step):
             let shift = step.map { draft.steps[$0].parents.count } ?? 0
             throw Problem(
@@ -40,6 +44,24 @@ extension API {
         }
     }
 
+    /// The workflow that was accepted for the same request before.
+    private func repeated(_ id: TaskID) async throws -> Response {
+        let headers: HTTPFields = [.location: "/api/workflows/\(id)", .idempotentReplayed: "true"]
+        switch await service.workflow(id) {
+        case .found(let workflow):
+            return json(WorkflowDocument(workflow), headers: headers, reserving: 512 + 512 * workflow.tasks.count)
+        case .archived(let document): return try archived(document, id, headers)
+        case .expired:
+            throw Problem(
+                .resultExpired, "this request was accepted before as workflow \(id), whose result_ttl is over", id: id)
+        case .unknown, .unavailable:
+            throw Problem(
+                .unavailable,
+                "this request was accepted before as workflow \(id), of which nothing can be told now", id: id,
+                headers: [.location: "/api/workflows/\(id)", .retryAfter: "1"])
+        }
+    }
+
     /// `POST /api/workflows/{id}/tasks`: tasks that it has already, by their refs, are answered and not added again.
     func extendWorkflow(_ request: APIRequest) async throws -> Response {
         let id = try taskID(request)
@@ -56,7 +78,9 @@ extension API {
         let steps = workflow.tasks.filter { $0.spec.workflow?.isStep == true }
         let known = Dictionary(
             steps.map { ($0.spec.workflow?.ref ?? "", $0.id) }, uniquingKeysWith: { first, _ in first })
-        let draft = try await request.withBody(bodies) { try WorkflowParser.parse($0, now: clock(), known: known) }
+        let draft = try await request.withBody(bodies) {
+            try WorkflowParser.parse($0, now: clock(), settings: service.settings, known: known)
+        }
         var all = known
         if !draft.steps.isEmpty {
             switch await service.extend(id, with: draft) {

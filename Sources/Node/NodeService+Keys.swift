@@ -10,17 +10,26 @@ import Wire
 /// If the home changes, or dies, the next one is asked, for a while: it knows what the one before has committed. What was
 /// sent and not answered may have been accepted, and is sent again only where that does no harm: a task with an idempotency key
 /// is bound to it, and one without is known by its id to the ledger that it was sent to.
+///
+/// A workflow with a key goes the same way, as one thing.
 extension NodeService {
     private struct Item: Sendable {
         let position: Int
+        /// The task's, or the workflow's own.
         let spec: TaskSpec
         let slot: KeySlot
+        var workflow: WorkflowDraft?
         /// Under which it was sent, and to which ledger.
-        var sent: (id: TaskID, ledger: LedgerID)?
-        /// It may have been accepted under that id.
+        var sent: (ids: [TaskID], ledger: LedgerID)?
+        /// It may have been accepted under these ids.
         var isAgain = false
-        /// It may have been accepted, under that id or another one.
+        /// It may have been accepted, under these ids or others.
         var isLost = false
+
+        /// How many ids it takes.
+        var count: Int { (workflow?.steps.count ?? 0) + 1 }
+        var cost: Int { (workflow?.cost ?? spec.cost) + 128 }
+        var specs: [TaskSpec] { sent.flatMap { workflow?.specs(ids: $0.ids) } ?? [spec] }
     }
 
     private enum Answer: Sendable {
@@ -33,10 +42,40 @@ extension NodeService {
 
     /// In the order of the specs, each of which has a key.
     func submitKeyed(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
+        await decide(
+            specs.enumerated().compactMap { position, spec in
+                spec.homeSlot.map { Item(position: position, spec: spec, slot: $0) }
+            }
+        ).map(\.outcome)
+    }
+
+    /// A workflow that has a key.
+    func submitKeyed(_ workflow: WorkflowDraft) async -> WorkflowSubmission {
+        let root = workflow.specs(ids: Array(repeating: TaskID(high: 0, low: 0), count: workflow.steps.count + 1))[0]
+        guard let slot = root.homeSlot,
+            let decided = await decide([Item(position: 0, spec: root, slot: slot, workflow: workflow)]).first
+        else { return .refused(.unavailable("the workflow was lost on its way: try again"), step: nil) }
+        switch decided.outcome {
+        case .refused(let refusal): return .refused(refusal, step: nil)
+        case .accepted(let task) where task.isRepeated && decided.ids.first != task.id: return .repeated(task.id)
+        case .accepted(let task):
+            return .accepted(
+                decided.ids.map { id in
+                    var part = task
+                    part.id = id
+                    part.isRepeated = false
+                    return part
+                })
+        }
+    }
+
+    /// In the order of their positions, with the ids under which they were sent last.
+    private func decide(_ items: [Item]) async -> [(outcome: SubmissionOutcome, ids: [TaskID])] {
         let deadline = node.now + Limits.keyPatience
-        var outcomes: [SubmissionOutcome?] = Array(repeating: nil, count: specs.count)
-        var waiting: [Item] = specs.enumerated().compactMap { position, spec in
-            spec.homeSlot.map { Item(position: position, spec: spec, slot: $0) }
+        var outcomes: [(outcome: SubmissionOutcome, ids: [TaskID])?] = Array(repeating: nil, count: items.count)
+        var waiting = items
+        func settle(_ item: Item, _ outcome: SubmissionOutcome) {
+            outcomes[item.position] = (settled(item, outcome), item.sent?.ids ?? [])
         }
         var reason = "the home of the key is changing"
         while !waiting.isEmpty {
@@ -51,16 +90,17 @@ extension NodeService {
                     continue
                 }
                 var sent: [Item] = []
-                let fresh = items.count { $0.sent?.ledger != ledger }
+                let fresh = items.lazy.filter { $0.sent?.ledger != ledger }.reduce(0) { $0 + $1.count }
                 var ids = await actors.queue.idsFor(ledger, count: fresh)[...]
                 for var item in items {
                     if let before = item.sent, before.ledger != ledger, item.isAgain, item.spec.idempotency == nil {
-                        outcomes[item.position] = .refused(.unconfirmed(before.id))
+                        settle(item, .refused(.unconfirmed(before.ids[0])))
                         continue
                     }
                     if item.sent?.ledger != ledger {
-                        guard let id = ids.popFirst() else { continue }
-                        item.sent = (id, ledger)
+                        guard ids.count >= item.count else { continue }
+                        item.sent = (Array(ids.prefix(item.count)), ledger)
+                        ids.removeFirst(item.count)
                         item.isAgain = false
                     }
                     sent.append(item)
@@ -68,7 +108,7 @@ extension NodeService {
                 guard !sent.isEmpty else { continue }
                 switch await ask(home, sent, view) {
                 case .outcomes(let decided):
-                    for (item, outcome) in zip(sent, decided) { outcomes[item.position] = settled(item, outcome) }
+                    for (item, outcome) in zip(sent, decided) { settle(item, outcome) }
                 case .tryAgain(let why):
                     reason = why
                     next += sent
@@ -86,10 +126,8 @@ extension NodeService {
             guard !waiting.isEmpty, node.now < deadline, !Task.isCancelled else { break }
             await sleep(Limits.keyPause)
         }
-        for item in waiting {
-            outcomes[item.position] = settled(item, .refused(.unavailable("\(reason): try again")))
-        }
-        return outcomes.map { $0 ?? .refused(.unavailable("the submission was lost on its way: try again")) }
+        for item in waiting { settle(item, .refused(.unavailable("\(reason): try again"))) }
+        return outcomes.map { $0 ?? (.refused(.unavailable("the submission was lost on its way: try again")), []) }
     }
 
     /// Of what may have been accepted before nobody may say that nothing was.
@@ -98,7 +136,7 @@ extension NodeService {
         switch refusal {
         case .keyConflict, .keyPending, .unconfirmed: return outcome
         case .full, .queueFull, .diskFull, .unavailable, .unknownTaskType, .unknownParents:
-            guard item.spec.idempotency == nil, let id = item.sent?.id else { return .refused(.keyPending) }
+            guard item.spec.idempotency == nil, let id = item.sent?.ids.first else { return .refused(.keyPending) }
             return .refused(.unconfirmed(id))
         }
     }
@@ -108,8 +146,9 @@ extension NodeService {
         var groups: [(ledger: LedgerID, items: [Item], cost: Int)] = []
         for item in items {
             let ledger = view.slots[Int(item.slot.rawValue)]
-            let cost = item.spec.cost + 128
-            if let index = groups.lastIndex(where: { $0.ledger == ledger }),
+            let cost = item.cost
+            if item.workflow == nil,
+                let index = groups.lastIndex(where: { $0.ledger == ledger && $0.items[0].workflow == nil }),
                 groups[index].cost + cost < Limits.keyedBytes
             {
                 groups[index].items.append(item)
@@ -124,7 +163,8 @@ extension NodeService {
     private func ask(_ home: LedgerAssignment, _ items: [Item], _ view: View) async -> Answer {
         let name = home.primary.name
         let request = KeyedRequest(
-            home: home.id, ids: items.compactMap(\.sent?.id), isAgain: items.map(\.isAgain), specs: items.map(\.spec))
+            home: home.id, ids: items.flatMap { $0.sent?.ids ?? [] },
+            isAgain: items.flatMap { Array(repeating: $0.isAgain, count: $0.count) }, specs: items.flatMap(\.specs))
         let reply: KeyedReply?
         if name == node.name {
             let queue = actors.queue

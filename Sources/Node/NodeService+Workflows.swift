@@ -17,6 +17,7 @@ extension NodeService {
         if let (step, refusal) = await refusedForParents(workflow.steps.map(\.spec)).min(by: { $0.key < $1.key }) {
             return .refused(refusal, step: step)
         }
+        if workflow.idempotency != nil { return await submitKeyed(workflow) }
         let reason: SubmissionRefusal
         switch await actors.queue.submit(workflow) {
         case .success(let tasks): return .accepted(tasks)

@@ -71,6 +71,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     // The fence
 
+    /// A start that only one disk hears of is not waited for, though the task was inherited.
+    case unwitnessedStarts = "unwitnessed-starts"
     /// A takeover starts everything at once, though the old primary may still start it.
     case noFenceRest = "no-fence-rest"
     /// The permit counts from the newest answer of any voter.

@@ -23,11 +23,17 @@ public struct WorkflowDraft: Sendable, Hashable {
     public var plan: WorkflowPlan
     /// 1...`Limits.workflowTasks`; no cycles.
     public var steps: [Step]
+    /// Its key stands for the workflow and all its tasks.
+    public var idempotency: TaskSpec.Idempotency?
 
-    public init(name: String? = nil, plan: WorkflowPlan = WorkflowPlan(), steps: [Step]) {
+    public init(
+        name: String? = nil, plan: WorkflowPlan = WorkflowPlan(), steps: [Step],
+        idempotency: TaskSpec.Idempotency? = nil
+    ) {
         self.name = name
         self.plan = plan
         self.steps = steps
+        self.idempotency = idempotency
     }
 
     /// The task type of workflows, which no node serves.
@@ -56,6 +62,7 @@ public struct WorkflowDraft: Sendable, Hashable {
         if let name { root.metadata = [TaskSpec.Label(key: Self.nameLabel, value: name)] }
         root.resultTTL = steps.map(\.spec.resultTTL).max() ?? root.resultTTL
         root.workflow = WorkflowPart(workflow: id, ref: "", role: .root(plan))
+        root.idempotency = idempotency
         return root
     }
 
@@ -74,6 +81,8 @@ public struct WorkflowDraft: Sendable, Hashable {
 public enum WorkflowSubmission: Sendable, Hashable {
     /// The workflow, then its tasks in the order of the steps.
     case accepted([AcceptedTask])
+    /// It was accepted before, for the same request under the same idempotency key.
+    case repeated(TaskID)
     /// Nothing was accepted. `step`: by whose fault, if it is that of one.
     case refused(SubmissionRefusal, step: Int?)
     /// No node of the cluster has handlers for these types: the nearest known name of the first.

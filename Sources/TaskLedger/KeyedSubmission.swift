@@ -50,6 +50,8 @@ public enum KeyedRefusal: Error, Hashable, Sendable {
 extension TaskOwner {
     /// Decides about all of them or, where one is new and there is no room, none.
     ///
+    /// If the first is a workflow, these are its tasks, and there is one decision about all of it.
+    ///
     /// - Parameters:
     ///   - ids: for those that are accepted. One that is known here was accepted before: the asker did not get the answer.
     ///   - isAgain: whether that may be, for each.
@@ -58,9 +60,15 @@ extension TaskOwner {
         _ specs: [TaskSpec], ids: [TaskID], isAgain: [Bool], home ledger: LedgerID, request: UInt64, at now: Instant
     ) throws(KeyedRefusal) -> [KeyedDecision] {
         guard let index = index(of: ledger) else { throw .notHome }
-        for spec in specs {
+        let isWorkflow = specs.first?.isWorkflow == true
+        for spec in isWorkflow ? specs.prefix(1) : specs[...] {
             guard let slot = spec.homeSlot, ledgers[index].slots.contains(slot) else { throw .notHome }
             if ledgers[index].handover?.isFrozen(slot) == true { throw .moving }
+        }
+        if isWorkflow {
+            let decision = try decideTogether(specs, ids, in: index, at: now)
+            ledgers[index].primary.whenCommitted(.accepted(request: request))
+            return [decision]
         }
         let new = zip(specs, ids).filter { known($0, $1, in: index, at: now) == nil }.map(\.0)
         guard new.isEmpty || hasRoom(for: new, in: index, at: now) else { throw .full }
@@ -83,6 +91,17 @@ extension TaskOwner {
         guard room(in: spec.queue) != 0 else { return .queueFull(id) }
         record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
         return .accepted(id)
+    }
+
+    /// A workflow and its tasks: the key stands for all of it.
+    private mutating func decideTogether(
+        _ specs: [TaskSpec], _ ids: [TaskID], in index: Int, at now: Instant
+    ) throws(KeyedRefusal) -> KeyedDecision {
+        if let decision = known(specs[0], ids[0], in: index, at: now) { return decision }
+        guard hasRoom(for: specs, in: index, at: now) else { throw .full }
+        guard firstFull(specs) == nil else { return .queueFull(ids[0]) }
+        acceptTogether(zip(ids, specs).map { Acceptance(id: $0, spec: $1, at: now) }, in: index)
+        return .accepted(ids[0])
     }
 
     /// What follows from what is known; nil: the task is new.

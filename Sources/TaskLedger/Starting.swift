@@ -8,8 +8,8 @@ extension TaskOwner {
     /// Starts the best ready tasks as long as slots are free.
     ///
     /// A lease to an own slot takes effect at once, except that of a task which must not start twice, which was released
-    /// by others, or which was interrupted before: its start waits for the commit. A task that was interrupted twice starts only when nothing
-    /// else runs here, and nothing else starts beside it.
+    /// by others, which was interrupted before, or which may have been, unseen: its start waits for the commit. A task that was
+    /// interrupted twice starts only when nothing else runs here, and nothing else starts beside it.
     public mutating func startReady(at now: Instant, timestamp: Timestamp, into effects: inout [OwnerEffect]) {
         guard !isPaused, solitary == nil else { return }
         dropOldPermits(at: now)
@@ -33,7 +33,7 @@ extension TaskOwner {
             // With it everything before it is committed: what its key stands for, the end of the one before it in its order.
             let waits =
                 record.spec.delivery == .atMostOnce || record.interruptions > 0 || record.spec.homeSlot != nil
-                || !record.spec.dependencies.isEmpty
+                || !record.spec.dependencies.isEmpty || isUnwitnessed(record, in: index)
             #if PLANTED_BUGS
             if PlantedBug.isActive(.onceBeforeCommit), !isSolitary {
                 self.record(.leased(record.id, lease), in: index)
@@ -53,6 +53,16 @@ extension TaskOwner {
             }
         }
         ready.putBack(kept)
+    }
+
+    /// Where nobody but this disk hears of a start, the start that takes the process down may leave no trace: each restart
+    /// would begin with the same task, and never count it.
+    private func isUnwitnessed(_ record: TaskRecord, in index: Int) -> Bool {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.unwitnessedStarts) { return false }
+        #endif
+        guard let last = ledgers[index].inheritedUpTo, record.id <= last else { return false }
+        return ledgers[index].primary.backups.isEmpty
     }
 
     func assignment(_ record: TaskRecord, in index: Int) -> Assignment {

@@ -109,7 +109,9 @@ extension TaskOwner {
     private mutating func inherit(_ index: Int, at now: Instant) -> Int {
         let ledger = ledgers[index].primary.id
         ledgers[index].primary.settleLanes()
-        for id in ledgers[index].primary.state.sortedIDs {
+        let ids = ledgers[index].primary.state.sortedIDs
+        ledgers[index].inheritedUpTo = ids.last
+        for id in ids {
             guard let record = ledgers[index].primary.state[id] else { continue }
             enroll(record, in: index)
             if !record.status.isFinal, let expires = record.expires {
@@ -212,7 +214,7 @@ extension TaskOwner {
             // True whoever has said it.
             case .bound: record(entry.event, in: index)
             case .acceptedTogether(let acceptances) where known == nil:
-                guard let first = acceptances.first, first.spec.isWorkflow,
+                guard let first = acceptances.first, first.spec.isWorkflow, isFree(first, in: index),
                     !ledgers[index].primary.state.mayHaveForgotten(first.id)
                 else {
                     continue

@@ -115,6 +115,8 @@ public struct TaskOwner: Sendable {
         var primary: LedgerPrimary<Action>
         /// It was made for this node, so new tasks go there; else it only drains.
         var isHome: Bool
+        /// The newest task that was there already when this node became its primary.
+        var inheritedUpTo: TaskID?
         /// Until then nothing of it starts (rule R3); nil: it does not rest. See `Resting`.
         var restsUntil: Instant?
         /// What is to be ready then; items may have lapsed.

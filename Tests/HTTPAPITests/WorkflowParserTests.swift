@@ -1,9 +1,11 @@
 import APIModel
 import Foundation
+import HTTPTypes
 import Primitives
 import Service
 import TaskLedger
 import Testing
+import Views
 
 @testable import HTTPAPI
 
@@ -120,5 +122,56 @@ import Testing
         let large = String(repeating: "x", count: Limits.payloadBytes - 2)
         let five = (0..<5).map { "{\"ref\":\"r\($0)\",\"task_type\":\"t\",\"payload\":\"\(large)\"}" }
         #expect(errors("{\"tasks\":[\(five.joined(separator: ","))]}").map(\.pointer) == ["/tasks"])
+    }
+
+    @Test func aKeyStandsForTheSameBytes() throws {
+        let body = #"{"tasks":[{"ref":"a","task_type":"t"}],"idempotency_key":"k","idempotency_window":60}"#
+        let draft = try parse(body)
+        #expect(draft.idempotency?.key == "k" && draft.idempotency?.window == 60_000)
+        #expect(try parse(body + " ").idempotency?.body != draft.idempotency?.body)
+        let plain = #"{"tasks":[{"ref":"a","task_type":"t"}]}"#
+        #expect(try parse(plain).idempotency == nil)
+        #expect(try WorkflowParser.parse(Array(plain.utf8), now: Samples.time, key: "h").idempotency?.key == "h")
+        #expect(
+            errors(#"{"tasks":[{"ref":"a","task_type":"t"}],"idempotency_window":60}"#).map(\.pointer) == [
+                "/idempotency_window"
+            ])
+        #expect(
+            errors(#"{"tasks":[{"ref":"a","task_type":"t"}],"idempotency_key":""}"#).map(\.pointer) == [
+                "/idempotency_key"
+            ])
+    }
+
+    /// The tasks of a workflow go by the settings of their queues like any others.
+    @Test func queuesSettleWhatItsTasksLeaveOpen() throws {
+        var settings = ClusterSettings()
+        settings = try settings.applying(.queue("mail", [.maxRetries(9), .timeout(1500)]))
+        let body = #"{"tasks":[{"ref":"a","task_type":"t","queue":"mail"},{"ref":"b","task_type":"t"}]}"#
+        let draft = try WorkflowParser.parse(Array(body.utf8), now: Samples.time, settings: settings)
+        #expect(draft.steps.map(\.spec.retry.maxRetries) == [9, 3])
+        #expect(draft.steps.map(\.spec.timeout) == [1500, 300_000])
+    }
+
+    @Test func aRepeatedRequestIsAnsweredWithItsWorkflow() async throws {
+        let api = Routes()
+        let id = try #require(TaskID("01980000-0000-7000-8000-000000000001"))
+        var root = TaskSpec(type: WorkflowDraft.taskType)
+        root.workflow = WorkflowPart(workflow: id, ref: "", role: .root(WorkflowPlan()))
+        let snapshot = TaskSnapshot(
+            id: id, spec: root, status: .blocked, owner: Samples.node(1), createdAt: Samples.time)
+        api.service.update { state in
+            state.workflowSubmission = .repeated(id)
+            state.workflow = .found(WorkflowSnapshot(root: snapshot, tasks: [], failedBy: nil))
+        }
+        let headers: HTTPFields = [.contentType: "application/json", .idempotencyKey: "\"k\""]
+        let body = #"{"tasks":[{"ref":"a","task_type":"t"}]}"#
+        let answer = try await api(.post, "/api/workflows", headers: headers, body: body)
+        #expect(answer.status == 200 && answer.headers[.idempotentReplayed] == "true")
+        #expect(try answer.decoded(as: WorkflowDocument.self).id == id)
+        api.service.update { $0.workflow = .unavailable("nobody is there") }
+        let later = try await api(.post, "/api/workflows", headers: headers, body: body)
+        #expect(later.status == 503 && later.headers[.location] == "/api/workflows/\(id)")
+        api.service.update { $0.workflowSubmission = .refused(.keyConflict(id), step: nil) }
+        #expect(try await api(.post, "/api/workflows", headers: headers, body: body).status == 422)
     }
 }

@@ -161,6 +161,43 @@ import Testing
         #expect(bench.owner.task(Sample.task(4)) == nil, "another ledger may have bound the key")
     }
 
+    /// A workflow's key stands for all of it.
+    @Test func aWorkflowIsAcceptedOnceUnderItsKey() throws {
+        func specs(_ root: UInt64, body: UInt64 = 1) -> (specs: [TaskSpec], ids: [TaskID]) {
+            let ids = (0..<3).map { Sample.task(root + $0) }
+            var specs = [Self.spec(key: "k", body: body), TaskSpec(type: "t"), TaskSpec(type: "t")]
+            for index in specs.indices {
+                specs[index].workflow = WorkflowPart(
+                    workflow: ids[0], ref: "\(index)", role: index == 0 ? .root(WorkflowPlan()) : .step)
+            }
+            return (specs, ids)
+        }
+        func submit(_ bench: inout OwnerBench, _ root: UInt64, body: UInt64 = 1) throws -> [KeyedDecision] {
+            let (specs, ids) = specs(root, body: body)
+            return try bench.owner.submit(
+                specs, ids: ids, isAgain: [false, false, false], home: Sample.ledger, request: 1, at: bench.now)
+        }
+        var bench = Self.bench()
+        #expect(try submit(&bench, 10) == [.accepted(Sample.task(10))])
+        #expect(bench.owner.openCount == 3)
+        #expect(try submit(&bench, 20) == [.repeated(Sample.task(10))])
+        #expect(try submit(&bench, 20, body: 2) == [.conflict(Sample.task(10))])
+        #expect(try bench.submitKeyed(Self.spec(key: "k"), id: Sample.task(30)) == [.repeated(Sample.task(10))])
+
+        // What an earlier primary has accepted alone comes too late.
+        let (late, ids) = specs(40)
+        let acceptances = zip(ids, late).map { Acceptance(id: $0, spec: $1, at: bench.now) }
+        bench.adopt([LedgerEntry(place: Sample.place(1, 9), event: .acceptedTogether(acceptances))])
+        #expect(bench.owner.task(Sample.task(40)) == nil && bench.owner.openCount == 3)
+
+        bench.owner.setRules(["default": QueueRules(maxLength: 3)])
+        var other = Self.bench()
+        other.owner.setRules(["default": QueueRules(maxLength: 2)])
+        #expect(try submit(&other, 10) == [.queueFull(Sample.task(10))])
+        #expect(other.owner.openCount == 0)
+        #expect(try submit(&bench, 50) == [.repeated(Sample.task(10))], "what is known needs no room")
+    }
+
     /// A full node tells what it knows, and takes nothing new.
     @Test func whatIsKnownNeedsNoRoom() throws {
         var bench = OwnerBench(maxQueued: 1)

@@ -280,4 +280,23 @@ struct OwnerBench {
         #expect(bench.owner.task(id)?.failure?.type == "poison")
         #expect(bench.owner.solitary == nil)
     }
+
+    /// Where only one disk hears of it, the start of what was inherited waits until it is written there: it might be what
+    /// took the process down.
+    @Test func inheritedStartsWaitWhereNobodyElseHearsOfThem() throws {
+        for (backups, isAtOnce) in [([], false), ([Sample.replica("b")], true)] {
+            var bench = OwnerBench(slots: 2)
+            let old = try bench.submit(Self.spec(10))
+            bench.install(view: 2, term: 2, backups: backups)
+            let new = try bench.submit(Self.spec(5))
+            bench.owner.slotsFree(2)
+            bench.effects = []
+            bench.owner.startReady(at: bench.now, timestamp: Sample.at, into: &bench.effects)
+            let starts = bench.effects.compactMap { effect -> TaskID? in
+                if case .start(let assignment) = effect { assignment.id } else { nil }
+            }
+            #expect(starts == (isAtOnce ? old + new : new))
+            #expect(bench.owner.task(old[0])?.status == .processing)
+        }
+    }
 }

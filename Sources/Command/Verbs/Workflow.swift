@@ -21,6 +21,9 @@ struct WorkflowSubmit: AsyncParsableCommand {
 
     @OptionGroup var client: ClientOptions
 
+    /// Of one that was accepted now, and of one that was accepted before under the same key.
+    private struct Submitted: Decodable { var id: TaskID }
+
     func run() async throws {
         let body: Data
         if file == "-" {
@@ -33,7 +36,7 @@ struct WorkflowSubmit: AsyncParsableCommand {
             }
         }
         let (workflow, answer) = try await client.client().ask(
-            .POST, "/api/workflows", body: Array(body), as: AcceptedWorkflowDocument.self)
+            .POST, "/api/workflows", body: Array(body), as: Submitted.self)
         say(json ? String(decoding: answer.body, as: UTF8.self) : "\(workflow.id)")
     }
 }

@@ -53,7 +53,7 @@ final class AnswerChecker: @unchecked Sendable {
 
     private func repeated(_ first: TaskID, _ second: TaskID, _ how: String, _ node: Int) -> Violation? {
         guard first != second || how == "by another request",
-            !inspector.isKeyExcused(first, since: submissions[first]?.sentAt)
+            !inspector.isKeyExcused(first, since: (submissions[first]?.sentAt ?? submissions.workflows[first]?.sentAt))
         else { return nil }
         return Violation(
             .keyTwice, "\(first) was accepted under a key, and \(second) \(how) at node \(node)", at: world.now)

@@ -7,6 +7,7 @@ import TaskLedger
 /// - It has completed exactly if all its steps have.
 /// - If it has not: each completed step that can be undone was undone once, and no other; the last first, one at a time.
 /// - The callbacks that fit its end were made, once each, and no other.
+/// - Under one key there is one.
 struct WorkflowChecker {
     private let world: World
     private let inspector: Inspector
@@ -24,7 +25,19 @@ struct WorkflowChecker {
 
     func violation(_ records: [TaskID: TaskRecord]) -> Violation? {
         var members: [TaskID: [TaskRecord]] = [:]
+        var bound: [String: TaskID] = [:]
         for id in records.keys.sorted() {
+            if let record = records[id], record.spec.isWorkflow, let key = record.spec.idempotency?.key {
+                let since =
+                    submissions.workflows[id]?.sentAt ?? bound[key].flatMap { submissions.workflows[$0]?.sentAt }
+                if let first = bound[key], !inspector.isKeyExcused(first, since: since),
+                    !inspector.isKeyExcused(id, since: since)
+                {
+                    return Violation(
+                        .keyTwice, "the workflows \(first) and \(id) were accepted under one key", at: world.now)
+                }
+                bound[key] = id
+            }
             guard let record = records[id], let part = record.spec.workflow, part.workflow != id else { continue }
             members[part.workflow, default: []].append(record)
         }

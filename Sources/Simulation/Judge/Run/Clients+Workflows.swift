@@ -4,31 +4,55 @@ import TaskLedger
 
 /// Clients that submit workflows: small graphs, most of whose steps can be undone.
 extension Clients {
-    func submitWorkflow(_ operation: Operation, attempt: Int = 0) {
-        let node = (operation.node + attempt) % world.nodes.count
+    func submitWorkflow(_ operation: Operation) {
+        var draw = SeededGenerator(seed: operation.salt, for: "how a workflow is sent")
+        let isKeyed = draw.chance(50)
+        submitWorkflow(operation, isKeyed, at: operation.node, attempt: 0)
+        guard isKeyed, draw.chance(50) else { return }
+        let other = Int.random(in: world.nodes.indices, using: &draw)
+        let later = draw.chance(40) ? 0 : draw.logarithmic(1...30_000)
+        world.after(.milliseconds(Int64(later))) { [self] in submitWorkflow(operation, isKeyed, at: other, attempt: 0) }
+    }
+
+    /// Under a key the same one is sent until it is accepted; without one each is another.
+    private func submitWorkflow(_ operation: Operation, _ isKeyed: Bool, at node: Int, attempt: Int) {
+        let node = node % world.nodes.count
         guard attempt < Self.attempts else { return }
+        let again: @Sendable () -> Void = { [self] in
+            world.after(Self.pause) { [self] in submitWorkflow(operation, isKeyed, at: node + 1, attempt: attempt + 1) }
+        }
+        guard isReachable(node) else { return again() }
         var draw = SeededGenerator(seed: operation.salt)
-        let draft = Self.draft("\(operation.number).\(attempt)", percent: plan.workPercent, &draw)
-        guard isReachable(node) else {
-            world.after(Self.pause) { [self] in submitWorkflow(operation, attempt: attempt + 1) }
-            return
+        let name = isKeyed ? "\(operation.number)" : "\(operation.number).\(attempt)"
+        var draft = Self.draft(name, percent: plan.workPercent, &draw)
+        if isKeyed {
+            draft.idempotency = TaskSpec.Idempotency(
+                key: "workflow \(name)", body: BodyDigest(high: 1, low: 2), window: 86_400_000)
         }
         submissions.workflows.send(draft, at: world.now)
-        call("a workflow", at: node) {
+        call("a workflow", at: node) { [draft] in
             await $0.submit(draft)
-        } _: { [self] submission in
+        } _: { [self, draft] submission in
+            let first = submissions.workflows.id(of: name)
             submissions.workflows.settle(draft, submission, at: world.now)
             switch submission {
             case .accepted(let tasks):
                 guard let id = tasks.first?.id else { return }
-                counters.workflows += 1
                 chronicle.note(world.now, "node \(node) accepts the workflow \(id) of \(draft.steps.count) steps")
-                follow(id, operation.salt)
-            case .refused(.unconfirmed, _), nil: break
-            case .refused, .unknownTaskTypes:
-                world.after(Self.pause) { [self] in submitWorkflow(operation, attempt: attempt + 1) }
+                accepted(id, after: first, operation, at: node)
+            case .repeated(let id):
+                chronicle.note(world.now, "node \(node) has the workflow \(id) already")
+                accepted(id, after: first, operation, at: node)
+            case .refused(.unconfirmed, _) where !isKeyed, nil where !isKeyed: break
+            case .refused, .unknownTaskTypes, nil: again()
             }
         }
+    }
+
+    private func accepted(_ id: TaskID, after first: TaskID?, _ operation: Operation, at node: Int) {
+        if let first { return report(.repeated(first: first, id, by: node)) }
+        counters.workflows += 1
+        follow(id, operation.salt)
     }
 
     /// Two looks from any nodes; one workflow in eight is cancelled.

@@ -17,23 +17,37 @@ final class SubmittedWorkflows: @unchecked Sendable {
     /// What was sent, by name. Never iterated.
     private var sent: [String: (draft: WorkflowDraft, at: Instant, mayBe: Bool)] = [:]
     private var known: [TaskID: Known] = [:]
+    /// The first that was acknowledged, by name. Never iterated.
+    private var ids: [String: TaskID] = [:]
     /// Those that were acknowledged, in that order.
     private(set) var accepted: [TaskID] = []
 
     subscript(id: TaskID) -> Known? { known[id] }
 
-    func send(_ draft: WorkflowDraft, at now: Instant) { sent[draft.name ?? ""] = (draft, now, true) }
+    /// The same one may be sent again, if it has a key.
+    func send(_ draft: WorkflowDraft, at now: Instant) {
+        let name = draft.name ?? ""
+        sent[name] = (draft, sent[name]?.at ?? now, true)
+    }
+
+    /// The workflow that was acknowledged under this name.
+    func id(of name: String) -> TaskID? { ids[name] }
 
     func settle(_ draft: WorkflowDraft, _ submission: WorkflowSubmission?, at now: Instant) {
         guard let request = sent[draft.name ?? ""] else { return }
         switch submission {
-        case .accepted(let tasks):
-            guard let id = tasks.first?.id else { return }
-            known[id] = Known(draft: draft, sentAt: request.at, acceptedAt: now)
-            accepted.append(id)
-        case .refused(.unconfirmed, _), nil: break
+        case .accepted(let tasks): if let id = tasks.first?.id { accept(id, draft, request.at, now) }
+        case .repeated(let id): accept(id, draft, request.at, now)
+        case .refused(.unconfirmed, _), .refused(.keyPending, _), nil: break
         case .refused, .unknownTaskTypes: sent[draft.name ?? ""]?.mayBe = false
         }
+    }
+
+    private func accept(_ id: TaskID, _ draft: WorkflowDraft, _ sentAt: Instant, _ now: Instant) {
+        guard known[id] == nil else { return }
+        known[id] = Known(draft: draft, sentAt: sentAt, acceptedAt: now)
+        accepted.append(id)
+        if ids[draft.name ?? ""] == nil { ids[draft.name ?? ""] = id }
     }
 
     func askedToCancel(_ id: TaskID) { known[id]?.isCancelAsked = true }
