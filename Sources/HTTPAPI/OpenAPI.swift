@@ -55,10 +55,9 @@ enum OpenAPI {
         var responses: [String: JSONValue] = [:]
         for answer in operation.answers {
             let schema = answer.schema.map(Schemas.reference) ?? ["type": "string"]
-            responses[String(answer.status)] = [
-                "description": .string(answer.description),
-                "content": .object([answer.mediaType: ["schema": schema]]),
-            ]
+            var response: [String: JSONValue] = ["description": .string(answer.description)]
+            if answer.status != 204 { response["content"] = .object([answer.mediaType: ["schema": schema]]) }
+            responses[String(answer.status)] = .object(response)
         }
         for kind in operation.problems { responses[String(kind.status.code)] = problem(kind.title) }
         responses["default"] = problem("Any other problem.")

@@ -32,6 +32,7 @@ struct Problem: Error {
         case notNeeded = "not-needed"
         case wrongState = "wrong-state"
         case tooManyQueues = "too-many-queues"
+        case tooManySubscriptions = "too-many-subscriptions"
 
         var status: HTTPResponse.Status {
             switch self {
@@ -39,7 +40,8 @@ struct Problem: Error {
             case .notFound: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .requestTimeout: .requestTimeout
-            case .alreadyFinished, .notNeeded, .wrongState, .keyPending, .tooManyQueues: .conflict
+            case .alreadyFinished, .notNeeded, .wrongState, .keyPending, .tooManyQueues, .tooManySubscriptions:
+                .conflict
             case .resultExpired: .gone
             case .contentTooLarge: .contentTooLarge
             case .uriTooLong: .uriTooLong
@@ -79,6 +81,7 @@ struct Problem: Error {
             case .notNeeded: "The cluster decides by itself"
             case .wrongState: "The task is not in a state for this"
             case .tooManyQueues: "Too many queues have settings"
+            case .tooManySubscriptions: "Too many subscriptions"
             }
         }
     }

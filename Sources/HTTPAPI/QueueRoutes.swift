@@ -73,6 +73,11 @@ extension API {
             throw Problem(
                 .tooManyQueues,
                 "\(Limits.configuredQueues) queues have settings: take those of another one back, by null for each")
+        case .refused(.tooManySubscriptions):
+            throw Problem(
+                .tooManySubscriptions,
+                "there may be \(Limits.subscriptions) subscriptions, which take \(Limits.subscriptionBytes) bytes together: "
+                    + "end another one")
         case .refused(.invalid): throw Problem.invalid("", "the settings would break a rule; nothing was changed")
         case .unavailable(let reason): throw Problem.unavailable("\(reason); nothing was changed")
         case .unconfirmed(let reason): throw Problem.unavailable("\(reason); it may still be changed", retryAfter: 2)

@@ -5,7 +5,7 @@ import TaskLedger
 
 extension Route {
     /// All there is.
-    static let all: [Route] = tasks + changes + letters + workflows + queues + cluster + node + documentation
+    static let all: [Route] = tasks + changes + letters + workflows + queues + topics + cluster + node + documentation
 
     private static let tasks: [Route] = [
         Route(

@@ -17,7 +17,9 @@ enum Schemas {
         "Workflow": workflow, "WorkflowTask": workflowTask, "AcceptedWorkflow": acceptedWorkflow,
         "WorkflowState": workflowState, "WorkflowList": workflowList,
         "MoreTasks": moreTasks, "ExtendedWorkflow": extendedWorkflow, "QueueChange": queueChange,
-        "QueueSettings": object(queueSettings), "OpenAPI": ["type": "object"],
+        "QueueSettings": object(queueSettings), "NewSubscription": newSubscription, "Subscription": subscription,
+        "Subscriptions": object(["subscriptions": array(reference("Subscription"))]), "Message": message,
+        "Published": published, "OpenAPI": ["type": "object"],
     ]
 
     // MARK: Parts

@@ -85,7 +85,9 @@ extension Schemas {
     ]
 
     /// A submitted task with other members.
-    private static func task(_ members: [String: JSONValue], without removed: Set<String> = []) -> JSONValue {
+    static func submission(
+        with members: [String: JSONValue] = [:], without removed: Set<String> = []
+    ) -> JSONValue {
         guard case .object(var schema) = submission, case .object(let properties)? = schema["properties"] else {
             return submission
         }
@@ -99,13 +101,13 @@ extension Schemas {
         "on_dependency_failure",
     ])
 
-    static let errand = task([:], without: unknownLater)
+    static let errand = submission(without: unknownLater)
 
     /// What stands for a task by itself: a workflow is accepted as a whole, and its graph is its order.
     private static let keys: Set<String> = ["idempotency_key", "idempotency_window", "ordering_key"]
 
-    static let workflowTask = task(
-        [
+    static let workflowTask = submission(
+        with: [
             "ref": described(string, "How it is called in this workflow; of a chain by default its number."),
             "depends_on": described(refs, "Refs of tasks of this workflow, or ids of tasks that exist."),
             "gather": policy,
@@ -130,8 +132,8 @@ extension Schemas {
             ],
             "gather": described(
                 nullable(
-                    task(
-                        [
+                    submission(
+                        with: [
                             "ref": string, "depends_on": refs, "gather": policy, "policy": policy,
                             "compensate": nullable(errand),
                         ], without: keys)),

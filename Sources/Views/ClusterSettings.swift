@@ -6,13 +6,19 @@ public struct ClusterSettings: Hashable, Sendable {
     public var copies: UInt8
     /// Of queues that have any, ascending by name: at most `Limits.configuredQueues`.
     public var queues: [QueueSettings]
+    /// Ascending by name: at most `Limits.subscriptions`.
+    public var subscriptions: [Subscription]
     /// The changes that led here, the newest last: at most `Limits.appliedChanges`. Whoever asked for one sees by it what
     /// became of it.
     public var applied: [AppliedChange]
 
-    public init(copies: UInt8 = 2, queues: [QueueSettings] = [], applied: [AppliedChange] = []) {
+    public init(
+        copies: UInt8 = 2, queues: [QueueSettings] = [], subscriptions: [Subscription] = [],
+        applied: [AppliedChange] = []
+    ) {
         self.copies = copies
         self.queues = queues
+        self.subscriptions = subscriptions
         self.applied = applied
     }
 

@@ -5,6 +5,10 @@ public import Primitives
 public enum SettingsOperation: Hashable, Sendable {
     /// What is set for a queue.
     case queue(String, [QueueField])
+    /// A new subscription, or another one under this name.
+    case subscribe(Subscription)
+    /// By name; one that is not there is no error.
+    case unsubscribe(String)
 }
 
 /// A setting of a queue, and its new value; nil: as without the setting.
@@ -25,6 +29,8 @@ public enum SettingsRefusal: UInt8, Error, Hashable, Sendable, CaseIterable {
     case tooManyQueues = 1
     /// It would break what holds of the settings: a peer's word, or a version that knows other bounds.
     case invalid = 2
+    /// There are as many subscriptions as may be, or they take as many bytes.
+    case tooManySubscriptions = 8
 }
 
 /// A node's request to carry out an operation in the next view.
@@ -66,6 +72,8 @@ extension ClusterSettings {
             var queue = queue(name)
             for field in fields { queue.set(field) }
             try next.set(queue)
+        case .subscribe(let subscription): try next.set(subscription)
+        case .unsubscribe(let name): next.subscriptions.removeAll { $0.name == name }
         }
         do throws(ViewError) {
             try next.validate()
@@ -99,6 +107,13 @@ extension ClusterSettings {
             throw .malformed("queues do not ascend by name")
         }
         for queue in queues { try queue.validate() }
+        guard subscriptions.count <= Limits.subscriptions else {
+            throw .malformed("\(subscriptions.count) subscriptions")
+        }
+        guard zip(subscriptions, subscriptions.dropFirst()).allSatisfy({ $0.name < $1.name }) else {
+            throw .malformed("subscriptions do not ascend by name")
+        }
+        for subscription in subscriptions { try subscription.validate() }
         guard applied.count <= Limits.appliedChanges else { throw .malformed("\(applied.count) changes of settings") }
     }
 }

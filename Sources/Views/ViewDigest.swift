@@ -69,6 +69,11 @@ private struct StableHash {
         for byte in text.utf8 { mix(byte: byte) }
     }
 
+    mutating func mix(_ bytes: [UInt8]) {
+        mix(UInt64(bytes.count))
+        for byte in bytes { mix(byte: byte) }
+    }
+
     mutating func mix(_ settings: ClusterSettings) {
         mix(UInt64(settings.copies))
         mix(settings.queues) { hash, queue in
@@ -87,6 +92,11 @@ private struct StableHash {
             hash.mix(UInt64(queue.weight))
             hash.mix(queue.rate.map(UInt64.init))
             hash.mix(queue.concurrency.map(UInt64.init))
+        }
+        mix(settings.subscriptions) { hash, subscription in
+            hash.mix(subscription.name)
+            hash.mix(subscription.pattern.text)
+            hash.mix(subscription.task)
         }
         mix(settings.applied) { hash, change in
             hash.mix(change.id)

@@ -7,10 +7,17 @@ extension ByteWriter {
     public mutating func clusterSettings(_ value: ClusterSettings) {
         uint8(value.copies)
         array(value.queues) { $0.queueSettings($1) }
+        array(value.subscriptions) { $0.subscription($1) }
         array(value.applied) { writer, change in
             writer.uint64(change.id)
             writer.uint8(change.refusal?.rawValue ?? 0)
         }
+    }
+
+    private mutating func subscription(_ value: Subscription) {
+        string(value.name)
+        string(value.pattern.text)
+        byteString(value.task)
     }
 
     private mutating func queueSettings(_ value: QueueSettings) {
@@ -33,6 +40,12 @@ extension ByteWriter {
             uint8(1)
             string(name)
             array(fields) { $0.queueField($1) }
+        case .subscribe(let value):
+            uint8(8)
+            subscription(value)
+        case .unsubscribe(let name):
+            uint8(9)
+            string(name)
         }
     }
 
@@ -74,6 +87,9 @@ extension ByteReader {
             queues: try array(upTo: Limits.configuredQueues, "queues") { (reader) throws(WireError) in
                 try reader.queueSettings()
             },
+            subscriptions: try array(upTo: Limits.subscriptions, "subscriptions") { (reader) throws(WireError) in
+                try reader.subscription()
+            },
             applied: try array(upTo: Limits.appliedChanges, "changes of settings") { (reader) throws(WireError) in
                 let id = try reader.uint64()
                 let code = try reader.uint8()
@@ -81,6 +97,13 @@ extension ByteReader {
                 guard let refusal = SettingsRefusal(rawValue: code) else { throw .invalid("refusal of a change") }
                 return AppliedChange(id: id, refusal: refusal)
             })
+    }
+
+    private mutating func subscription() throws(WireError) -> Subscription {
+        let name = try queueName("subscription")
+        guard let pattern = TopicPattern(try string(upTo: Limits.topicBytes, "topic")) else { throw .invalid("topic") }
+        return Subscription(
+            name: name, pattern: pattern, task: try byteString(upTo: Limits.subscribedTaskBytes, "task"))
     }
 
     private mutating func queueSettings() throws(WireError) -> QueueSettings {
@@ -108,6 +131,8 @@ extension ByteReader {
                 try array(upTo: Limits.fieldsPerChange, "settings") { (reader) throws(WireError) in
                     try reader.queueField()
                 })
+        case 8: .subscribe(try subscription())
+        case 9: .unsubscribe(try queueName("subscription"))
         default: throw .invalid("operation on the settings")
         }
     }
@@ -126,9 +151,9 @@ extension ByteReader {
         }
     }
 
-    private mutating func queueName() throws(WireError) -> String {
-        let name = try string(upTo: Limits.nameBytes, "queue")
-        guard NodeName.isValid(name) else { throw .invalid("queue") }
+    private mutating func queueName(_ field: String = "queue") throws(WireError) -> String {
+        let name = try string(upTo: Limits.nameBytes, field)
+        guard NodeName.isValid(name) else { throw .invalid(field) }
         return name
     }
 

@@ -1,7 +1,9 @@
 import APIModel
 import HTTPTypes
+import Primitives
 import Service
 import Testing
+import Views
 
 @testable import HTTPAPI
 
@@ -85,22 +87,30 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         #expect(operations.count == Route.all.reduce(0) { $0 + 1 + $1.aliases.count })
         for (path, name, operation) in operations {
             let target = path.replacing("{id}", with: Samples.id.description).replacing("{queue}", with: "mail")
+                .replacing("{topic}", with: "orders.paid").replacing("{subscription}", with: "audit")
             let method = try #require(HTTPRequest.Method(rawValue: name.uppercased()))
             // A purged task is answered without the task.
             let isPurge = path.hasSuffix("purge")
-            api.service.update { $0.wishes[Samples.id] = .done(isPurge ? nil : Samples.task) }
+            api.service.update { state in
+                state.wishes[Samples.id] = .done(isPurge ? nil : Samples.task)
+                state.settings?.subscriptions = [Self.subscription].compactMap(\.self)
+            }
             let body = Self.body(operation["requestBody"]?["content"]?["application/json"]?["schema"])
             let answer = try await api(method, target, body: body)
             let response = try #require(
                 operation["responses"]?[String(answer.status)], "\(name) \(path): \(answer.status)")
             #expect(answer.status < 300)
             guard let schema = response["content"]?["application/json"]?["schema"] else {
-                #expect(response["content"]?["text/html"] != nil)
+                #expect(answer.status == 204 ? answer.body.isEmpty : response["content"]?["text/html"] != nil)
                 continue
             }
             let found = violations(try answer.decoded(as: JSONValue.self), schema)
             #expect(found == [], "\(name) \(path)")
         }
+    }
+
+    private static let subscription = TopicPattern("orders.*").map {
+        Subscription(name: "audit", pattern: $0, task: Array(#"{"task_type":"echo"}"#.utf8))
     }
 
     private static func body(_ schema: JSONValue?) -> String? {
@@ -112,6 +122,8 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
             return #"{"tasks":[{"ref":"a","task_type":"echo"}],"always":{"task_type":"noop"}}"#
         case "Change": return #"{"priority":"low","run_at":null}"#
         case "QueueChange": return #"{"paused":true,"weight":2}"#
+        case "NewSubscription": return #"{"topic":"a.#","task":{"task_type":"echo"}}"#
+        case "Message": return #"{"payload":1}"#
         case "LetterFilter": return #"{"queue":"mail","age":60}"#
         default: return #"{"type":"a"}"#
         }

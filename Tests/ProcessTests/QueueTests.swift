@@ -64,7 +64,7 @@ extension ProcessTests {
                 let seconds = Double((clock.now - begin).milliseconds) / 1000
                 let rate = Double(try await completed() - before) / seconds
                 measured("rate limit 50 a second on three nodes: \(rate) a second over \(seconds) s")
-                #expect((44...54).contains(rate), "\(rate)")
+                #expect((30...54).contains(rate), "\(rate)")
             }
         }
 

@@ -140,4 +140,49 @@ import Views
         #expect(refused { $0.applied = Array(repeating: AppliedChange(id: 1), count: Limits.appliedChanges + 1) })
         #expect(refused { $0.copies = 0 })
     }
+
+    // MARK: Subscriptions
+
+    private func subscription(_ name: String, _ pattern: String = "a.#", bytes: Int = 20) throws -> Subscription {
+        Subscription(
+            name: name, pattern: try #require(TopicPattern(pattern)), task: Array(repeating: 0x20, count: bytes))
+    }
+
+    @Test func subscriptions_are_made_changed_and_ended() throws {
+        var settings = ClusterSettings()
+        for name in ["mail", "audit", "stock"] {
+            settings = try settings.applying(.subscribe(subscription(name, "orders.*")))
+        }
+        #expect(settings.subscriptions.map(\.name) == ["audit", "mail", "stock"])
+        settings = try settings.applying(.subscribe(subscription("mail", "orders.#")))
+        #expect(settings.subscribers(of: "orders").map(\.name) == ["mail"])
+        #expect(settings.subscribers(of: "orders.paid").map(\.name) == ["audit", "mail", "stock"])
+        settings = try settings.applying(.unsubscribe("mail"))
+        #expect(settings.subscribers(of: "orders").isEmpty)
+        #expect(try settings.applying(.unsubscribe("nobody")) == settings)
+    }
+
+    @Test func subscriptions_are_bounded_in_number_and_bytes() throws {
+        var settings = ClusterSettings()
+        for number in 0..<Limits.subscriptions {
+            settings = try settings.applying(.subscribe(subscription("s\(number)")))
+        }
+        let full = settings
+        #expect(throws: SettingsRefusal.tooManySubscriptions) {
+            try full.applying(.subscribe(subscription("another")))
+        }
+        #expect(try full.applying(.subscribe(subscription("s7", "b"))).subscriptions.count == Limits.subscriptions)
+        var large = ClusterSettings()
+        let fitting = Limits.subscriptionBytes / (Limits.subscribedTaskBytes + 32)
+        for number in 0..<fitting {
+            large = try large.applying(.subscribe(subscription("s\(number)", bytes: Limits.subscribedTaskBytes)))
+        }
+        let most = large
+        #expect(throws: SettingsRefusal.tooManySubscriptions) {
+            try most.applying(.subscribe(subscription("another", bytes: Limits.subscribedTaskBytes)))
+        }
+        #expect(throws: SettingsRefusal.invalid) {
+            try ClusterSettings().applying(.subscribe(subscription("big", bytes: Limits.subscribedTaskBytes + 1)))
+        }
+    }
 }

@@ -33,6 +33,8 @@ import Wire
         mail.weight = 5
         mail.rate = 2500
         mail.concurrency = 3
+        guard let pattern = TopicPattern("o.#") else { preconditionFailure() }
+        let orders = Subscription(name: "s", pattern: pattern, task: [0x7B, 0x7D])
         let applied = [AppliedChange(id: 1), AppliedChange(id: 0xFFFF_FFFF_FFFF_FFFF, refusal: .tooManyQueues)]
         return View(
             number: 7, cluster: ClusterID(high: 1, low: 2), members: [x, y], voters: [x.voter, y.voter],
@@ -44,7 +46,7 @@ import Wire
             ],
             nextLedger: LedgerID(6), slots: (0..<256).map { LedgerID($0.isMultiple(of: 2) ? 1 : 5) },
             moves: [SlotMove(slot: KeySlot(rawValue: 3), to: LedgerID(2))],
-            settings: ClusterSettings(copies: 3, queues: [mail], applied: applied),
+            settings: ClusterSettings(copies: 3, queues: [mail], subscriptions: [orders], applied: applied),
             losses: [LedgerLoss(ledger: LedgerID(3), primary: c, view: 6)],
             exits: [NodeID(name: c, generation: Generation(103))], tieMark: 0x8000_0000_0000_00AA)
     }
@@ -148,7 +150,7 @@ import Wire
         let (a, b, c) = ("01610000000000000051", "01620000000000000052", "01630000000000000099")
         let queues =
             "01" + "046d61696c" + "01" + "01ac02" + "0104" + "010002e80780dddb01c801" + "01e807" + "05" + "01c413"
-            + "0103"
+            + "0103" + "01" + "0173" + "036f2e23" + "027b7d"
             + "02" + "000000000000000100" + "ffffffffffffffff01"
         return "07" + "00000000000000010000000000000002" + "02" + member("61", "1") + member("62", "2")
             + "02" + "016100000000000000d1" + "016200000000000000d2" + "03" + "0103" + a + "01" + b + a + "0201" + b
@@ -161,7 +163,7 @@ import Wire
 
     @Test func digestIsStableAndSeesEveryField() throws {
         let view = Self.sample
-        #expect(view.digest == 13_221_432_496_557_435_061)
+        #expect(view.digest == 2_799_490_519_814_443_197)
         let changes: [(inout View) -> Void] = [
             { $0.number += 1 }, { $0.cluster = ClusterID(high: 1, low: 3) }, { $0.members.removeLast() },
             { $0.members[0].profile.slots = 5 }, { $0.members[0].isDraining = false },
@@ -176,6 +178,8 @@ import Wire
             { $0.settings.queues[0].retry = nil }, { $0.settings.queues[0].retry?.base = 1 },
             { $0.settings.queues[0].timeout = 1 }, { $0.settings.queues[0].weight = 6 },
             { $0.settings.queues[0].rate = nil }, { $0.settings.queues[0].concurrency = 4 },
+            { $0.settings.subscriptions = [] }, { $0.settings.subscriptions[0].task = [] },
+            { $0.settings.subscriptions[0].pattern = TopicPattern("o.*") ?? $0.settings.subscriptions[0].pattern },
             { $0.settings.applied.removeLast() }, { $0.settings.applied[1].refusal = nil },
         ]
         var digests: Set<UInt64> = [view.digest]

@@ -10,10 +10,7 @@ struct Queues: AsyncParsableCommand {
 
     /// Changes settings, and says what holds now.
     static func change(_ queue: String, _ fields: [String: JSONValue], _ options: ClientOptions) async throws {
-        guard
-            let path = queue.addingPercentEncoding(
-                withAllowedCharacters: .alphanumerics.union(.init(charactersIn: "._-")))
-        else { throw ValidationError("\"\(queue)\" is not the name of a queue.") }
+        let path = try pathStep(queue, "queue")
         let client = try options.client()
         let (settings, _) = try await client.ask(
             .PATCH, "/api/queues/\(path)", body: JSONWriter.bytes(of: JSONValue.object(fields)), limit: .seconds(12),

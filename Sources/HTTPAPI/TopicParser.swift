@@ -1,0 +1,199 @@
+import APIModel
+import Primitives
+import Service
+import TaskLedger
+import Views
+
+/// Reads subscriptions, and messages that are published.
+///
+/// The task of a subscription is kept as its client sent it, and read again for every message: delays count from then, and
+/// the queue's settings of that time hold.
+enum TopicParser {
+    /// What a task cannot have that is one of many, of later.
+    private static let refused: [String: String] = [
+        "payload": "is the message's", "data": "is the message's", "run_at": "give delay: it counts from the message",
+        "expires_at": "give expires_in: it counts from the message",
+        "idempotency_key": "belongs to the message", "idempotency_window": "belongs to the message",
+        "ordering_key": "is not possible: the tasks of a message are accepted together",
+        "depends_on": "is not possible", "on_dependency_failure": "is not possible", "callback_url": "is not supported",
+    ]
+
+    static let topicRule =
+        "must be words of letters, digits, _ and - with dots between them, \(Limits.topicBytes) bytes at most"
+    static let patternRule = topicRule + "; * stands for one word, # for any number"
+
+    // MARK: Subscriptions
+
+    static func subscription(_ name: String, _ body: [UInt8], now: Timestamp) throws(Problem) -> Subscription {
+        var reader = FieldReader(JSONPullParser(body), limit: APILimits.reportedErrors)
+        var pattern: TopicPattern?
+        var task: [UInt8]?
+        do throws(JSONError) {
+            try members(&reader, of: ["topic", "task"]) { (reader, key, pointer) throws(JSONError) in
+                if key == "topic" {
+                    guard let text = try reader.string(pointer) else { return }
+                    pattern = TopicPattern(text)
+                    if pattern == nil { reader.report(pointer, "\(patternRule), got \(quoted(text))") }
+                } else if try reader.next(is: .object, pointer, "an object with a \"task_type\"") {
+                    let range = try reader.parser.skipValue()
+                    task = Array(reader.parser.bytes[range])
+                }
+            }
+            if let task { try check(task, now, &reader) }
+            try reader.parser.finish()
+        } catch {
+            throw Problem.malformed(error)
+        }
+        if reader.errors.isEmpty {
+            if pattern == nil { reader.report("/topic", "is required") }
+            if task == nil { reader.report("/task", "is required") }
+        }
+        guard reader.errors.isEmpty, let pattern, let task else {
+            throw Problem.invalid(reader.errors, in: "subscription", effect: "nothing was changed")
+        }
+        return Subscription(name: name, pattern: pattern, task: task)
+    }
+
+    private static func check(_ task: [UInt8], _ now: Timestamp, _ reader: inout FieldReader) throws(JSONError) {
+        guard task.count <= Limits.subscribedTaskBytes else {
+            return reader.report("/task", "must be at most \(Limits.subscribedTaskBytes) bytes, got \(task.count)")
+        }
+        var keys = JSONPullParser(task)
+        try keys.beginObject()
+        var isFirst = true
+        while let key = try keys.nextKey(isFirst: &isFirst) {
+            try keys.skipValue()
+            if let reason = refused[key] { reader.report("/task" + pointer(to: key), reason) }
+        }
+        var parser = JSONPullParser(task)
+        switch try SubmissionParser.parse(&parser, now: now) {
+        case .spec(let spec):
+            guard spec.metadata.count + 2 > Limits.metadataEntries else { break }
+            reader.report(
+                "/task/metadata",
+                "must have at most \(Limits.metadataEntries - 2) entries: the topic and the subscription come to it")
+        case .invalid(let items): for item in items { reader.report("/task" + item.pointer, item.detail) }
+        }
+    }
+
+    // MARK: Messages
+
+    struct Message {
+        var payload = Array("null".utf8)
+        /// Instead of that of each subscription's task.
+        var priority: Priority?
+        var idempotency: TaskSpec.Idempotency?
+    }
+
+    /// - Parameter key: the header `Idempotency-Key`.
+    static func message(_ topic: String, _ body: [UInt8], key header: String?) throws(Problem) -> Message {
+        var reader = FieldReader(JSONPullParser(body), limit: APILimits.reportedErrors)
+        var message = Message()
+        var key = header
+        var window: UInt64?
+        var hasPayload = false
+        do throws(JSONError) {
+            let names = ["payload", "data", "priority", "idempotency_key", "idempotency_window"]
+            try members(&reader, of: names) { (reader, name, pointer) throws(JSONError) in
+                switch name {
+                case "priority": message.priority = try reader.priority(pointer)
+                case "idempotency_key":
+                    guard let own = try reader.key(pointer) else { return }
+                    if let header, header != own {
+                        reader.report(
+                            pointer, "the header Idempotency-Key says \(quoted(header)): give one of them")
+                    }
+                    key = own
+                case "idempotency_window":
+                    window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
+                default:
+                    let range = try reader.parser.skipValue()
+                    if hasPayload {
+                        reader.report(pointer, "\"payload\" and \"data\" are the same field: give one of them")
+                    }
+                    hasPayload = true
+                    guard range.count <= Limits.payloadBytes else {
+                        return reader.report(
+                            pointer, "must be at most \(Limits.payloadBytes) bytes, got \(range.count)")
+                    }
+                    message.payload = Array(reader.parser.bytes[range])
+                }
+            }
+            try reader.parser.finish()
+        } catch {
+            throw Problem.malformed(error)
+        }
+        if key == nil, window != nil {
+            reader.report("/idempotency_window", "there is no idempotency_key, in the body or as a header")
+        }
+        guard reader.errors.isEmpty else {
+            throw Problem.invalid(reader.errors, in: "message", effect: "nothing was published")
+        }
+        message.idempotency = key.map {
+            TaskSpec.Idempotency(
+                key: $0, body: Fingerprint.of(Array(topic.utf8) + [0] + body), window: window ?? Limits.keyWindow)
+        }
+        return message
+    }
+
+    /// The message as a workflow: a task for each subscription, none of which minds what becomes of the others.
+    static func draft(
+        of message: Message, on topic: String, for subscriptions: [Subscription], now: Timestamp,
+        settings: ClusterSettings?
+    ) throws(Problem) -> WorkflowDraft {
+        var steps: [WorkflowDraft.Step] = []
+        for subscription in subscriptions {
+            var parser = JSONPullParser(subscription.task)
+            guard let outcome = try? SubmissionParser.parse(&parser, now: now, settings: settings),
+                case .spec(var spec) = outcome
+            else {
+                throw Problem(
+                    .internalError,
+                    "the task of the subscription \(quoted(subscription.name)) is not one that this node understands: "
+                        + "nothing was published")
+            }
+            spec.payload = message.payload
+            if let priority = message.priority { spec.priority = priority }
+            spec.metadata += [
+                TaskSpec.Label(key: "topic", value: topic),
+                TaskSpec.Label(key: "subscription", value: subscription.name),
+            ]
+            steps.append(WorkflowDraft.Step(ref: subscription.name, spec: spec))
+        }
+        let draft = WorkflowDraft(
+            name: topic, plan: WorkflowPlan(stopsOnFailure: false), steps: steps, idempotency: message.idempotency)
+        guard draft.cost <= Limits.workflowBytes else {
+            throw Problem.invalid(
+                "/payload",
+                "the tasks of \(steps.count) subscriptions may take \(Limits.workflowBytes) bytes together, and take "
+                    + "about \(draft.cost)")
+        }
+        return draft
+    }
+
+    /// Each member of the object, unless it is null.
+    private static func members(
+        _ reader: inout FieldReader, of names: [String],
+        _ read: (inout FieldReader, String, String) throws(JSONError) -> Void
+    ) throws(JSONError) {
+        guard try reader.next(isObjectNamed: "an object with some of \(names.joined(separator: ", "))") else { return }
+        try reader.parser.beginObject()
+        var isFirst = true
+        var met: [String] = []
+        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
+            let place = pointer(to: key)
+            guard names.contains(key) else {
+                try reader.parser.skipValue()
+                reader.reportUnknown(key, place, among: names)
+                continue
+            }
+            guard !met.contains(key) else {
+                try reader.parser.skipValue()
+                reader.report(place, "given twice")
+                continue
+            }
+            met.append(key)
+            try read(&reader, key, place)
+        }
+    }
+}
