@@ -6,13 +6,29 @@ public import Views
 /// Answer of `GET /api/queues`.
 public struct QueuesDocument: Hashable, Sendable, Decodable, JSONWritable {
     public var queues: [QueueDocument]
+    /// A waiting task counts as one of the next higher priority after so many seconds.
+    public var agingSeconds: Double
+    /// So a task is overtaken only by tasks that came at most so many seconds later.
+    public var overtakenSeconds: Double
 
-    enum CodingKeys: String, CodingKey { case queues }
+    enum CodingKeys: String, CodingKey {
+        case queues
+        case agingSeconds = "aging_seconds"
+        case overtakenSeconds = "overtaken_at_most_seconds"
+    }
 
-    public init(_ queues: [QueueSummary]) { self.queues = queues.map(QueueDocument.init) }
+    public init(_ queues: [QueueSummary]) {
+        self.queues = queues.map(QueueDocument.init)
+        agingSeconds = Limits.agingWeight.secondsValue
+        overtakenSeconds = (Limits.agingWeight * 9).secondsValue
+    }
 
     public func write(to json: inout JSONWriter) {
-        json.object(CodingKeys.self) { $0.put(.queues, queues) }
+        json.object(CodingKeys.self) { object in
+            object.put(.queues, queues)
+            object.put(.agingSeconds, agingSeconds)
+            object.put(.overtakenSeconds, overtakenSeconds)
+        }
     }
 }
 
@@ -24,11 +40,13 @@ public struct QueueDocument: Hashable, Sendable, Decodable, JSONWritable {
     /// How long the oldest ready task has been waiting; nil if none is ready.
     public var oldestAgeSeconds: Double?
     public var settings: QueueSettingsDocument
+    /// Of the last minute.
+    public var recent: Recent
     /// Nodes that did not answer: what they own is not counted.
     public var missing: [String]
 
     enum CodingKeys: String, CodingKey {
-        case name, depth, missing, settings
+        case name, depth, missing, settings, recent
         case oldestAgeSeconds = "oldest_age_seconds"
     }
 
@@ -37,6 +55,7 @@ public struct QueueDocument: Hashable, Sendable, Decodable, JSONWritable {
         depth = Dictionary(uniqueKeysWithValues: TaskStatus.allCases.map { ($0.name, queue.depth[$0] ?? 0) })
         oldestAgeSeconds = queue.oldestAge.map { Double($0.milliseconds) / 1000 }
         settings = QueueSettingsDocument(queue.settings)
+        recent = Recent(queue.statistics)
         missing = queue.missing.map(\.rawValue)
     }
 
@@ -48,7 +67,69 @@ public struct QueueDocument: Hashable, Sendable, Decodable, JSONWritable {
             }
             object.put(.oldestAgeSeconds, oldestAgeSeconds)
             object.put(.settings, settings)
+            object.put(.recent, recent)
             object.put(.missing, missing)
+        }
+    }
+}
+
+extension QueueDocument {
+    /// What was measured in the last minute, or since the nodes began.
+    public struct Recent: Hashable, Sendable, Decodable, JSONWritable {
+        /// Seconds; null: there were none.
+        public struct Times: Hashable, Sendable, Decodable, JSONWritable {
+            public var p50: Double?
+            public var p95: Double?
+            public var p99: Double?
+
+            enum CodingKeys: String, CodingKey { case p50, p95, p99 }
+
+            init(_ sketch: DurationSketch) {
+                p50 = sketch.quantile(0.5)?.secondsValue
+                p95 = sketch.quantile(0.95)?.secondsValue
+                p99 = sketch.quantile(0.99)?.secondsValue
+            }
+
+            public func write(to json: inout JSONWriter) {
+                json.object(CodingKeys.self) { object in
+                    object.put(.p50, p50)
+                    object.put(.p95, p95)
+                    object.put(.p99, p99)
+                }
+            }
+        }
+
+        public var seconds: Double
+        /// Tasks a second.
+        public var arrivalRate: Double
+        public var completionRate: Double
+        /// Until the first start.
+        public var wait: Times
+        /// Of attempts that completed or failed.
+        public var run: Times
+
+        enum CodingKeys: String, CodingKey {
+            case seconds, wait, run
+            case arrivalRate = "arrival_rate"
+            case completionRate = "completion_rate"
+        }
+
+        init(_ statistics: QueueStatistics) {
+            seconds = statistics.span.secondsValue
+            arrivalRate = seconds > 0 ? Double(statistics.arrivals) / seconds : 0
+            completionRate = seconds > 0 ? Double(statistics.completions) / seconds : 0
+            wait = Times(statistics.waits)
+            run = Times(statistics.runs)
+        }
+
+        public func write(to json: inout JSONWriter) {
+            json.object(CodingKeys.self) { object in
+                object.put(.seconds, seconds)
+                object.put(.arrivalRate, arrivalRate)
+                object.put(.completionRate, completionRate)
+                object.put(.wait, wait)
+                object.put(.run, run)
+            }
         }
     }
 }

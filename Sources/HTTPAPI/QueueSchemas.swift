@@ -43,6 +43,15 @@ extension Schemas {
         ],
     ]
 
+    private static let times = object(["p50": nullable(number), "p95": nullable(number), "p99": nullable(number)])
+
+    static let queues = object([
+        "queues": array(reference("Queue")),
+        "aging_seconds": described(number, "After so long a task counts as one of the next higher priority."),
+        "overtaken_at_most_seconds": described(
+            number, "A task is overtaken only by tasks that came at most so much later."),
+    ])
+
     static let queueSettings: [String: JSONValue] = [
         "paused": boolean, "max_length": nullable(count), "max_retries": nullable(count),
         "retry": nullable(object(["backoff": string, "base": number, "max": number, "jitter": number])),
@@ -53,6 +62,13 @@ extension Schemas {
         [
             "name": string,
             "depth": object(Dictionary(uniqueKeysWithValues: TaskStatus.allCases.map { ($0.name, count) })),
-            "oldest_age_seconds": nullable(number), "settings": reference("QueueSettings"), "missing": missing,
+            "oldest_age_seconds": nullable(number), "settings": reference("QueueSettings"),
+            "recent": described(
+                object([
+                    "seconds": described(number, "How long was measured."),
+                    "arrival_rate": described(number, "Tasks a second."), "completion_rate": number,
+                    "wait": described(times, "Seconds until the first start."),
+                    "run": described(times, "Seconds of attempts that completed or failed."),
+                ]), "What was measured in the last minute; times to 6 %."), "missing": missing,
         ])
 }

@@ -10,7 +10,7 @@ enum Schemas {
         "Accepted": accepted, "Submitted": ["anyOf": [reference("Accepted"), reference("Task")]],
         "BatchResult": batchResult, "Task": task, "TaskSummary": taskSummary,
         "TaskList": taskList,
-        "Workers": workers, "Queue": queue, "Queues": object(["queues": array(reference("Queue"))]), "Cluster": cluster,
+        "Workers": workers, "Queue": queue, "Queues": queues, "Cluster": cluster,
         "Member": member, "Recovery": recovery, "Health": health, "Status": object(["status": string, "node": string]),
         "Problem": problem, "Change": change, "Events": events, "Why": why, "LetterFilter": letterFilter,
         "Sweep": sweep, "Purged": object(["id": uuid, "action": words(["purged"])]),

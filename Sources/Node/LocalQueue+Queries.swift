@@ -173,7 +173,10 @@ extension LocalQueue {
             isRegistryConnected: node.colleagues.archive.onLoop { $0.isConnected },
             ledgers: served,
             queues: owner.depth().prefix(Limits.reportedQueues).map { depth in
-                PeerStatus.Queue(name: depth.queue, counts: depth.counts.map { UInt64(max(0, $0)) })
+                PeerStatus.Queue(
+                    name: depth.queue, counts: depth.counts.map { UInt64(max(0, $0)) },
+                    oldestAge: owner.oldestAge(of: depth.queue, at: node.now),
+                    statistics: owner.statistics(of: depth.queue, at: node.now))
             }, takeovers: takeovers, disk: disk, standing: standing, letters: letters,
             retention: PeerStatus.Retention(
                 outcomes: UInt64(owner.outcomes.count), outcomeBytes: UInt64(owner.outcomes.cost),

@@ -47,21 +47,28 @@ extension NodeService {
 
     func queues() async -> [QueueSummary] {
         let all = await everybody()
-        var depth: [String: [TaskStatus: Int]] = ["default": [:]]
         let settings = all.view?.settings ?? ClusterSettings()
-        for queue in settings.queues { depth[queue.name] = [:] }
+        var found: [String: QueueSummary] = [:]
+        for name in ["default"] + settings.queues.map(\.name) {
+            found[name] = QueueSummary(
+                name: name, depth: [:], oldestAge: nil, settings: settings.queue(name), missing: all.missing)
+        }
         for status in all.answers.values {
             for queue in status.queues {
+                var summary =
+                    found[queue.name]
+                    ?? QueueSummary(
+                        name: queue.name, depth: [:], oldestAge: nil, settings: settings.queue(queue.name),
+                        missing: all.missing)
                 for (value, count) in zip(TaskStatus.allCases, queue.counts) where count > 0 {
-                    depth[queue.name, default: [:]][value, default: 0] += Int(clamping: count)
+                    summary.depth[value, default: 0] += Int(clamping: count)
                 }
+                summary.oldestAge = [summary.oldestAge, queue.oldestAge].compactMap(\.self).max()
+                if let statistics = queue.statistics { summary.statistics.add(statistics) }
+                found[queue.name] = summary
             }
         }
-        return depth.keys.sorted().map { name in
-            QueueSummary(
-                name: name, depth: depth[name] ?? [:], oldestAge: nil, settings: settings.queue(name),
-                missing: all.missing)
-        }
+        return found.values.sorted { $0.name < $1.name }
     }
 
     func health() async -> NodeHealth {

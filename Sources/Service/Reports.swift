@@ -49,15 +49,18 @@ public struct QueueSummary: Sendable, Hashable {
     /// How long the oldest ready task has been waiting.
     public var oldestAge: Duration?
     public var settings: QueueSettings
+    /// Of the last minute, of the nodes that answer.
+    public var statistics: QueueStatistics
     /// Nodes that did not answer.
     public var missing: [NodeName]
 
     public init(
         name: String, depth: [TaskStatus: Int], oldestAge: Duration?, settings: QueueSettings? = nil,
-        missing: [NodeName]
+        statistics: QueueStatistics = QueueStatistics(), missing: [NodeName]
     ) {
         self.name = name
         self.settings = settings ?? QueueSettings(name: name)
+        self.statistics = statistics
         self.depth = depth
         self.oldestAge = oldestAge
         self.missing = missing

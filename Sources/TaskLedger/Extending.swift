@@ -41,6 +41,7 @@ extension TaskOwner {
         let refs = Set(parts.map(\.ref))
         guard specs.allSatisfy({ $0.workflow.map { !refs.contains($0.ref) } ?? false }) else { return .taken }
         acceptTogether(zip(ids, specs).map { Acceptance(id: $0, spec: $1, at: now) }, in: index)
+        meterArrivals(specs, at: now)
         ledgers[index].primary.whenCommitted(.accepted(request: request))
         return .done
     }

@@ -90,6 +90,7 @@ extension TaskOwner {
         if isAgain, spec.idempotency == nil, state.mayHaveForgotten(id) { return .unknown(id) }
         guard room(in: spec.queue) != 0 else { return .queueFull(id) }
         record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
+        meter(spec.queue, at: now) { $0.arrivals += 1 }
         return .accepted(id)
     }
 
@@ -101,6 +102,7 @@ extension TaskOwner {
         guard hasRoom(for: specs, in: index, at: now) else { throw .full }
         guard firstFull(specs) == nil else { return .queueFull(ids[0]) }
         acceptTogether(zip(ids, specs).map { Acceptance(id: $0, spec: $1, at: now) }, in: index)
+        meterArrivals(specs, at: now)
         return .accepted(ids[0])
     }
 

@@ -58,6 +58,15 @@ extension TaskOwner {
         }
         if let start = record.startedAt, record.lease?.token == attempt.token {
             durations.measured(.milliseconds(timestamp.milliseconds - start.milliseconds), of: record.spec.type)
+            switch report.outcome {
+            case .completed, .failed: meterRun(record, from: start, at: now, timestamp)
+            case .stopped, .released: break
+            }
+        }
+        defer {
+            if ledgers[index].primary.state[attempt.id]?.status.isFinal == true {
+                meter(record.spec.queue, at: now) { $0.completions += 1 }
+            }
         }
         let settle = Action.settle(attempt, executor)
         guard attempt.token.run == record.run else {

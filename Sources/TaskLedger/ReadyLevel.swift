@@ -118,6 +118,8 @@ extension ReadyQueue {
         var oldest: Rota.Age? { rota.oldest }
         var head: Item? { rota.next.flatMap { lanes[$0]?.head } }
 
+        func oldest(of queue: String) -> Instant? { slots[queue].flatMap { lanes[$0]?.rota.oldest?.enqueuedAt } }
+
         mutating func insert(_ item: Item, _ standing: Standing, _ change: (inout Flow) -> Void) {
             let slot = slot(of: item.queue, standing)
             lanes.update(slot) { _ = $0.add(item, change) }

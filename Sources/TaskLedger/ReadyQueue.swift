@@ -125,6 +125,9 @@ struct ReadyQueue: Sendable {
         return ahead
     }
 
+    /// When the oldest item of a queue was enqueued; it may have lapsed.
+    func oldest(of queue: String) -> Instant? { levels.lazy.compactMap { $0.oldest(of: queue) }.min() }
+
     /// Drops what has lapsed.
     mutating func compact(_ isLive: (Item) -> Bool) {
         count = 0

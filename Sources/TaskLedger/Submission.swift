@@ -34,6 +34,7 @@ extension TaskOwner {
             if ledgers[index].primary.state[given[0]] == nil {
                 acceptTogether(
                     zip(given, specs).map { Acceptance(id: $0, spec: $1, at: now) }, in: index)
+                meterArrivals(specs, at: now)
             }
             ledgers[index].primary.whenCommitted(.accepted(request: request))
             return given
@@ -45,6 +46,7 @@ extension TaskOwner {
             accepted.append(id)
             guard ledgers[index].primary.state[id] == nil else { continue }
             record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
+            meter(spec.queue, at: now) { $0.arrivals += 1 }
         }
         ledgers[index].primary.whenCommitted(.accepted(request: request))
         return accepted

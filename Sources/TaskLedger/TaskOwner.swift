@@ -96,8 +96,8 @@ public struct DurabilityMark: Hashable, Sendable {
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
 /// Files: Submission, KeyedSubmission, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling, Changing,
-/// DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, QueueRules, Permits, Explaining are extensions, one
-/// per concern.
+/// DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, QueueRules, QueueMeter, Permits, Explaining are
+/// extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {
@@ -209,6 +209,10 @@ public struct TaskOwner: Sendable {
     /// Those with permits.
     var lending: Set<String> = []
     var lastClaim: UInt64 = 0
+    var meters: [String: QueueMeter] = [:]
+    var lastMeterSweep = Instant.zero
+    /// When the first of them began.
+    var began: Instant?
     /// Tasks whose lease was revoked, and until when the one that held it may still begin them.
     var revoked: [TaskID: Instant] = [:]
     var alarms = Heap<Alarm>()

@@ -1,4 +1,5 @@
 public import Primitives
+public import TaskLedger
 
 /// What a node tells a peer about itself, for reports of the whole cluster.
 public struct PeerStatus: Hashable, Sendable {
@@ -16,10 +17,18 @@ public struct PeerStatus: Hashable, Sendable {
         public var name: String
         /// By the raw value of the status.
         public var counts: [UInt64]
+        /// How long its oldest ready task has been waiting; nil: none is ready.
+        public var oldestAge: Duration?
+        /// Nil: nothing was measured.
+        public var statistics: QueueStatistics?
 
-        public init(name: String, counts: [UInt64]) {
+        public init(
+            name: String, counts: [UInt64], oldestAge: Duration? = nil, statistics: QueueStatistics? = nil
+        ) {
             self.name = name
             self.counts = counts
+            self.oldestAge = oldestAge
+            self.statistics = statistics
         }
     }
 

@@ -29,6 +29,14 @@ extension ByteWriter {
         array(value.queues) { writer, queue in
             writer.string(queue.name)
             writer.array(queue.counts) { $0.varint($1) }
+            writer.optional(queue.oldestAge) { $0.duration($1) }
+            writer.optional(queue.statistics) { writer, statistics in
+                writer.varint(statistics.arrivals)
+                writer.varint(statistics.completions)
+                writer.array(statistics.waits.counts) { $0.varint(UInt64($1)) }
+                writer.array(statistics.runs.counts) { $0.varint(UInt64($1)) }
+                writer.duration(statistics.span)
+            }
         }
         array(value.takeovers) { writer, takeover in
             writer.ledgerID(takeover.ledger)
@@ -115,7 +123,27 @@ extension ByteReader {
             try reader.varint()
         }
         guard counts.count == TaskStatus.allCases.count else { throw .invalid("depth") }
-        return PeerStatus.Queue(name: name, counts: counts)
+        return PeerStatus.Queue(
+            name: name, counts: counts, oldestAge: try optional { (reader) throws(WireError) in try reader.duration() },
+            statistics: try optional { (reader) throws(WireError) in try reader.queueStatistics() })
+    }
+
+    private mutating func queueStatistics() throws(WireError) -> QueueStatistics {
+        var statistics = QueueStatistics()
+        statistics.arrivals = try number(upTo: Limits.counted, "arrivals")
+        statistics.completions = try number(upTo: Limits.counted, "completions")
+        statistics.waits = try durationSketch()
+        statistics.runs = try durationSketch()
+        statistics.span = try duration()
+        return statistics
+    }
+
+    private mutating func durationSketch() throws(WireError) -> DurationSketch {
+        let counts = try array(upTo: DurationSketch.bucketCount, "durations") { (reader) throws(WireError) in
+            try reader.varint32("durations")
+        }
+        guard let sketch = DurationSketch(counts: counts) else { throw .invalid("durations") }
+        return sketch
     }
 
     private mutating func takeover() throws(WireError) -> PeerStatus.Takeover {

@@ -117,6 +117,16 @@ import Wire
         #expect(decoded == request)
     }
 
+    private var statistics: QueueStatistics {
+        var statistics = QueueStatistics()
+        statistics.arrivals = 7
+        statistics.completions = 6
+        statistics.waits.add(.milliseconds(20))
+        statistics.runs.add(.seconds(3))
+        statistics.span = .seconds(60)
+        return statistics
+    }
+
     private var status: PeerStatus {
         PeerStatus(
             node: NodeID(name: Self.name("a"), generation: Generation(3)), viewNumber: 4, viewDigest: 5,
@@ -128,7 +138,11 @@ import Wire
                     since: Timestamp(milliseconds: 7))
             ], taskTypes: ["echo", "noop"], completed: 9, failed: 10, duplicatesDiscarded: 11, stolen: 12,
             unwrittenResults: 13, isRegistryConnected: true, ledgers: [PeerStatus.Ledger(id: LedgerID(6), open: 2)],
-            queues: [PeerStatus.Queue(name: "default", counts: [0, 1, 2, 3, 4, 5, 6, 7])],
+            queues: [
+                PeerStatus.Queue(
+                    name: "default", counts: [0, 1, 2, 3, 4, 5, 6, 7], oldestAge: .seconds(2), statistics: statistics),
+                PeerStatus.Queue(name: "other", counts: [0, 1, 2, 3, 4, 5, 6, 7]),
+            ],
             takeovers: [
                 PeerStatus.Takeover(
                     ledger: LedgerID(6), term: Term(2), from: Self.name("b"), to: Self.name("a"),

@@ -55,22 +55,40 @@ extension Queues {
             say(Self.lines(of: queues, terminal: .output).joined(separator: "\n"))
         }
 
+        private static func rounded(_ value: Double) -> String {
+            value >= 100 || value == value.rounded()
+                ? String(Int(value.rounded())) : String((value * 1000).rounded() / 1000)
+        }
+
         static func lines(of queues: QueuesDocument, terminal: Terminal) -> [String] {
             var table = Table(columns: [.init(title: "queue")])
             table.columns += Self.shown.enumerated().map {
                 .init(title: $1, isRightAligned: true, rank: $0 < 2 ? 0 : $0)
             }
             table.columns.append(.init(title: "oldest", isRightAligned: true))
+            table.columns += [
+                .init(title: "in/s", isRightAligned: true, rank: 1),
+                .init(title: "out/s", isRightAligned: true, rank: 1),
+                .init(title: "wait p95", isRightAligned: true, rank: 2),
+                .init(title: "run p95", isRightAligned: true, rank: 2),
+            ]
             table.columns.append(.init(title: "settings"))
             for queue in queues.queues {
                 var cells = [Table.Cell(clipped(queue.name, 24))]
                 for status in Self.shown { cells.append(Table.Cell(queue.depth[status] ?? 0)) }
                 cells.append(Table.Cell(queue.oldestAgeSeconds.map(age) ?? "-"))
+                cells.append(Table.Cell(Self.rounded(queue.recent.arrivalRate)))
+                cells.append(Table.Cell(Self.rounded(queue.recent.completionRate)))
+                cells.append(Table.Cell(queue.recent.wait.p95.map { Self.rounded($0) + " s" } ?? "-"))
+                cells.append(Table.Cell(queue.recent.run.p95.map { Self.rounded($0) + " s" } ?? "-"))
                 cells.append(Table.Cell(clipped(Queues.describe(queue.settings), 40)))
                 table.rows.append(cells)
             }
             var lines = table.lines(width: 120, terminal: terminal)
             let missing = Set(queues.queues.flatMap(\.missing)).sorted()
+            lines.append(
+                "waiting counts: \(Self.rounded(queues.agingSeconds)) s make up for one priority, so a task is overtaken only by "
+                    + "what came at most \(Self.rounded(queues.overtakenSeconds)) s later")
             if queues.queues.isEmpty { lines.append("no queue holds a task") }
             if !missing.isEmpty {
                 lines.append("not counted, since they did not answer: \(missing.joined(separator: ", "))")
