@@ -35,14 +35,22 @@ struct SlotPlan {
         let takers = !homes.isEmpty ? homes : !available.isEmpty ? available : next.ledgers.map(\.id)
 
         // In three rounds: what may stay, what has nowhere to stay, what has to move.
+        // There are few takers: to search them is faster than to hash, and this is planned at every look.
         let share = (Limits.keySlots + takers.count - 1) / takers.count
-        var counts = Dictionary(takers.map { ($0, 0) }, uniquingKeysWith: { first, _ in first })
+        var counts = Array(repeating: 0, count: takers.count)
         var rest: [Int] = []
         for (slot, ledger) in slots.enumerated() {
-            if let count = counts[ledger], count < share { counts[ledger] = count + 1 } else { rest.append(slot) }
+            if let place = takers.firstIndex(of: ledger), counts[place] < share {
+                counts[place] += 1
+            } else {
+                rest.append(slot)
+            }
         }
         for slot in rest {
-            guard let taker = takers.min(by: { (counts[$0] ?? 0, $0) < (counts[$1] ?? 0, $1) }) else { continue }
+            guard let place = takers.indices.min(by: { (counts[$0], takers[$0]) < (counts[$1], takers[$1]) }) else {
+                continue
+            }
+            let taker = takers[place]
             if !listed.contains(slots[slot]) {
                 slots[slot] = taker
             } else if !homes.isEmpty {
@@ -50,7 +58,7 @@ struct SlotPlan {
             } else {
                 continue
             }
-            counts[taker, default: 0] += 1
+            counts[place] += 1
         }
     }
 }
