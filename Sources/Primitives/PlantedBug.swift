@@ -80,6 +80,37 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     /// A voter grants a permit to whoever asks.
     case permitForEverybody = "permit-for-everybody"
 
+    // Keys, orders, queues, workflows
+
+    /// What a key stands for is not kept.
+    case keyNotBound = "key-not-bound"
+    /// Keys do not go along when their slot gets another home.
+    case keysNotShipped = "keys-not-shipped"
+    /// While the keys of a slot are on their way to another home, the old one still takes tasks with new ones.
+    case frozenSlotTakes = "frozen-slot-takes"
+    /// Whoever is asked decides about a key, whether or not it is its home.
+    case strangerDecides = "stranger-decides"
+    /// Tasks that only an earlier primary has accepted are adopted, whatever their keys stand for by now.
+    case boundKeyAdopted = "bound-key-adopted"
+    /// Tasks of one ordering key do not wait for each other.
+    case orderIgnored = "order-ignored"
+    /// Tasks of a queue that is paused start.
+    case pauseIgnored = "pause-ignored"
+    /// One permit is enough for any number of starts.
+    case permitNotUsed = "permit-not-used"
+    /// The home of a queue lends permits before it knows what runs already.
+    case lentUninformed = "lent-uninformed"
+    /// A change of settings is made as often as it is asked for.
+    case settingsMadeAgain = "settings-made-again"
+    /// Steps of a workflow are undone in the order in which they were done.
+    case undoneForwards = "undone-forwards"
+    /// A step is undone without waiting for the end of what undoes the one after it.
+    case undoneAtOnce = "undone-at-once"
+    /// Compensations and callbacks do not wait until all steps have ended.
+    case stepsNotAwaited = "steps-not-awaited"
+    /// A task that waits for others starts when the first of them has ended.
+    case firstParentIsEnough = "first-parent-is-enough"
+
     // Membership
 
     /// A generation that was declared dead may return.

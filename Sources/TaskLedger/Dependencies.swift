@@ -111,6 +111,9 @@ extension TaskRecord {
         let needed = min(Int(dependencies.needed ?? .max), parents.count)
         let open = parents.count { $0 == nil }
         let completed = parents.count { $0?.end == .completed }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.firstParentIsEnough), completed > 0 { return .isReleased }
+        #endif
         if completed >= needed { return .isReleased }
         switch dependencies.onFailure {
         case .run: return open == 0 ? .isReleased : .waits

@@ -62,7 +62,13 @@ extension TaskOwner {
         guard let index = index(of: ledger) else { throw .notHome }
         let isWorkflow = specs.first?.isWorkflow == true
         for spec in isWorkflow ? specs.prefix(1) : specs[...] {
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.strangerDecides) { continue }
+            #endif
             guard let slot = spec.homeSlot, ledgers[index].slots.contains(slot) else { throw .notHome }
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.frozenSlotTakes) { continue }
+            #endif
             if ledgers[index].handover?.isFrozen(slot) == true { throw .moving }
         }
         if isWorkflow {
@@ -126,6 +132,9 @@ extension TaskOwner {
     /// Whether a task that only an earlier primary has accepted may be: its key stands for no other task, and no other
     /// ledger may have bound it since.
     func isFree(_ acceptance: Acceptance, in index: Int) -> Bool {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.boundKeyAdopted) { return true }
+        #endif
         guard let slot = acceptance.spec.homeSlot else { return true }
         guard ledgers[index].slots.contains(slot), ledgers[index].handover?.isFrozen(slot) != true else { return false }
         let bound = acceptance.spec.keyName.flatMap { ledgers[index].primary.state.keys[$0] }

@@ -82,8 +82,14 @@ public struct LedgerState: Sendable {
         if let key = record.spec.orderingKey {
             record.ordinal = lanes.join(record.id, key)
             if !lanes.isFirst(record.id, of: key) { record.block() }
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.orderIgnored) { record.unblock() }
+            #endif
         }
         add(record)
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.keyNotBound) { return }
+        #endif
         if let binding = acceptance.binding { keys.bind(binding, at: acceptance.enqueuedAt) }
     }
 

@@ -171,7 +171,11 @@ public struct QueueHome: Sendable {
     /// What the limit on concurrency leaves.
     private func spare(_ queue: Queue) -> UInt64 {
         guard let limit = queue.rules.concurrency else { return .max }
+        #if PLANTED_BUGS
+        guard isInformed(queue) || PlantedBug.isActive(.lentUninformed) else { return 0 }
+        #else
         guard isInformed(queue) else { return 0 }
+        #endif
         let held = queue.held.values.reduce(UInt64(0)) { $0 + UInt64($1) }
         let lent = queue.lent.values.reduce(UInt64(0)) { $0 + UInt64($1) }
         return UInt64(limit) > held + lent ? UInt64(limit) - held - lent : 0

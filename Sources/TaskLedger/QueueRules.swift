@@ -44,7 +44,11 @@ extension TaskOwner {
     /// Takes the queue out of the order of the ready tasks, or back into it.
     mutating func reconsider(_ queue: String) {
         let isPaused = rules[queue]?.isPaused == true
+        #if PLANTED_BUGS
+        let isBlocked = isPaused && !PlantedBug.isActive(.pauseIgnored) || lacksPermits(queue)
+        #else
         let isBlocked = isPaused || lacksPermits(queue)
+        #endif
         noteStarving(queue)
         guard isBlocked != ready.isBlocked(queue) else { return }
         readyCount += (readyOf[queue] ?? 0) * (isBlocked ? -1 : 1)

@@ -90,6 +90,9 @@ extension TaskOwner {
         for key in keys.sortedNames {
             if let to = targets[key.slot] { handover.rest.append((key, to)) }
         }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.keysNotShipped) { handover.rest = [] }
+        #endif
         // One ledger after the other.
         handover.rest.sort { ($0.to, $0.key) < ($1.to, $1.key) }
         handover.stage = handover.rest.isEmpty ? .shipped : .shipping(isUnderWay: false)

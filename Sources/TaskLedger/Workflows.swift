@@ -158,7 +158,12 @@ extension TaskOwner {
                     owner.record(.cancelled(step.id, at: at), in: index, then: .ended(step.id))
                 }
             }
-            guard steps.allSatisfy(hasEnded) else { return }
+            #if PLANTED_BUGS
+            let awaitsSteps = !PlantedBug.isActive(.stepsNotAwaited)
+            #else
+            let awaitsSteps = true
+            #endif
+            guard !awaitsSteps || steps.allSatisfy(hasEnded) else { return }
             let isFailed = record.failedBy != nil || !failed.isEmpty
             if isFailed, !compensate(steps, members, hasEnded, on: &owner) { return }
             guard callBack(steps, members, isFailed, hasEnded, on: &owner) else { return }
@@ -196,9 +201,17 @@ extension TaskOwner {
             on owner: inout TaskOwner
         ) -> Bool {
             let completed = steps.filter { $0.status == .completed && $0.spec.workflow?.compensation != nil }
-            for step in completed.sorted(by: { ends($1, before: $0) }) {
+            #if PLANTED_BUGS
+            let forwards = PlantedBug.isActive(.undoneForwards)
+            #else
+            let forwards = false
+            #endif
+            for step in completed.sorted(by: { forwards ? ends($0, before: $1) : ends($1, before: $0) }) {
                 guard let errand = step.spec.workflow?.compensation else { continue }
                 if let known = members.first(where: { $0.spec.workflow?.role == .compensation(step.id) }) {
+                    #if PLANTED_BUGS
+                    if PlantedBug.isActive(.undoneAtOnce) { continue }
+                    #endif
                     guard hasEnded(known) else { return false }
                     continue
                 }

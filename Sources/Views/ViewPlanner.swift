@@ -46,7 +46,10 @@ public enum ViewPlanner {
         let slots = SlotPlan(after: view, next, observed.shippedSlots)
         next.slots = slots.slots
         next.moves = slots.moves
-        next.settings = view.settings.applying(observed.changes.filter { $0.view == view.number })
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.settingsMadeAgain) { next.settings = view.settings.applying(observed.changes) }
+        #endif
+        next.settings = next.settings.applying(observed.changes.filter { $0.view == view.number })
         guard forcing == nil, !plan.isForced else { return next }
 
         var unchanged = next
