@@ -23,6 +23,8 @@ final class QueueChecker: @unchecked Sendable {
         /// In each view it begins anew: the settings may have been others in one that nobody has looked at.
         var view: UInt64
         var since: Instant
+        /// Since when this limit on concurrency holds, in views that follow each other: no new home may forget what runs.
+        var limitedSince: Instant
     }
 
     private let world: World
@@ -32,6 +34,8 @@ final class QueueChecker: @unchecked Sendable {
     private let submissions: Submissions
     /// What all nodes that are up go by. Iterated only in sorted order.
     private var regimes: [String: Regime] = [:]
+    /// The last that all went by, whether or not they still do. Never iterated.
+    private var last: [String: Regime] = [:]
     private var starts: [String: [Instant]] = [:]
     private var views: [Instant] = []
     private var viewNumber: UInt64 = 0
@@ -66,7 +70,14 @@ final class QueueChecker: @unchecked Sendable {
                 continue
             }
             if regimes[queue]?.view == agreed { continue }
-            regimes[queue] = Regime(rate: first.rate, concurrency: first.concurrency, view: agreed, since: world.now)
+            let before = last[queue].flatMap { last in
+                last.view + 1 == agreed && last.concurrency == first.concurrency ? last.limitedSince : nil
+            }
+            let regime = Regime(
+                rate: first.rate, concurrency: first.concurrency, view: agreed, since: world.now,
+                limitedSince: before ?? world.now)
+            regimes[queue] = regime
+            last[queue] = regime
         }
     }
 
@@ -77,8 +88,8 @@ final class QueueChecker: @unchecked Sendable {
         look()
         guard let regime = regimes[queue] else { return nil }
         limitedStarts += 1
-        let from = regime.since + Self.settling
-        return checkRate(queue, regime, from: from) ?? checkConcurrency(queue, regime, from: from)
+        return checkRate(queue, regime, from: regime.since + Self.settling)
+            ?? checkConcurrency(queue, regime, from: regime.limitedSince + Self.settling)
     }
 
     private func checkRate(_ queue: String, _ regime: Regime, from: Instant) -> Violation? {

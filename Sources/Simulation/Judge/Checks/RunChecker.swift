@@ -287,6 +287,19 @@ final class RunChecker: @unchecked Sendable {
     /// Now and then: whether something better was passed over.
     func drawsPriorityCheck() -> Bool { random.next() & 7 == 0 }
 
+    /// Whether another task of its priority, whose turn it was not, brought it forward: that one may have come since the list
+    /// was made, with an old age.
+    private func isLed(_ record: TaskRecord, before key: Instant, since: Instant, _ served: [ServedLedger]) -> Bool {
+        served.contains { served in
+            served.copy.state.tasks.values.contains { other in
+                guard other.id != record.id, other.spec.priority == record.spec.priority, ReadyList.key(other) <= key
+                else { return false }
+                return other.status == .pending
+                    || world.observations.runs(of: other.id).last.map { $0.began >= since } ?? false
+            }
+        }
+    }
+
     func checkPriority(of index: Int) -> Violation? {
         let run = world.observations.runs[index]
         let node = world.nodes[run.node]
@@ -312,6 +325,9 @@ final class RunChecker: @unchecked Sendable {
                 guard let other = served.lazy.compactMap({ $0.copy.state[item.id] }).first, other.status == .pending,
                     other.attempts == item.attempts
                 else { continue }
+                if item.priority != record.spec.priority, isLed(record, before: item.key, since: list.at, served) {
+                    continue
+                }
                 return Violation(
                     .inversion,
                     "node \(run.node) starts \(run.task) (priority \(record.spec.priority.rawValue)) before \(item.id) "
