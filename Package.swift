@@ -75,7 +75,7 @@ let package = Package(
         room(
             "Node",
             [
-                "Primitives", "Membership", "Views", "TaskLedger", "WorkStealing", "Wire", "Journal",
+                "Primitives", "Membership", "Views", "TaskLedger", "WorkStealing", "Schedules", "Wire", "Journal",
                 "EventLoop", "Registry", "Peers",
                 "TaskExecution", "Service", "APIModel", collections, .product(name: "Logging", package: "swift-log"),
             ]),
@@ -84,8 +84,9 @@ let package = Package(
         room(
             "Simulation",
             [
-                "Primitives", "Membership", "Views", "TaskLedger", "Wire", "EventLoop", "Registry", "Peers", "Journal",
-                "TaskExecution", "Service", "APIModel", "Node", collections,
+                "Primitives", "Membership", "Views", "TaskLedger", "Schedules", "Wire", "EventLoop", "Registry",
+                "Peers",
+                "Journal", "TaskExecution", "Service", "APIModel", "Node", collections,
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
@@ -105,7 +106,7 @@ let package = Package(
         room(
             "HTTPAPI",
             [
-                "Primitives", "TaskLedger", "Views", "Service", "APIModel",
+                "Primitives", "TaskLedger", "Views", "Schedules", "Service", "APIModel",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Crypto", package: "swift-crypto"),

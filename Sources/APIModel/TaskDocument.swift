@@ -69,6 +69,9 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     public var idempotencyKey: String?
     public var orderingKey: String?
     public var fairnessKey: String?
+    /// The schedule whose firing it is, and for which time.
+    public var schedule: String?
+    public var scheduledFor: Timestamp?
     public var createdAt: Timestamp
     /// When a scheduled task is due.
     public var runAt: Timestamp?
@@ -92,7 +95,8 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     enum CodingKeys: String, CodingKey {
         case id, status, queue, priority, node, attempt, run, interruptions, retry, timeout, delivery, metadata, worker,
             error
-        case payload, result, parents
+        case payload, result, parents, schedule
+        case scheduledFor = "scheduled_for"
         case dependsOn = "depends_on"
         case onDependencyFailure = "on_dependency_failure"
         case taskType = "task_type"
@@ -129,8 +133,12 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         delivery = spec.delivery.name
         resultTTL = Double(spec.resultTTL) / 1000
         metadata = Dictionary(spec.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
-        idempotencyKey = spec.idempotency?.key
-        orderingKey = spec.orderingKey
+        let firing = spec.firing
+        schedule = firing?.schedule
+        scheduledFor = firing?.time
+        // Its keys are no client's.
+        idempotencyKey = firing == nil ? spec.idempotency?.key : nil
+        orderingKey = firing == nil ? spec.orderingKey : nil
         fairnessKey = spec.fairnessKey
         createdAt = task.createdAt
         runAt = task.dueAt
@@ -187,6 +195,8 @@ extension TaskDocument: JSONWritable {
             object.put(.idempotencyKey, idempotencyKey)
             object.put(.orderingKey, orderingKey)
             object.put(.fairnessKey, fairnessKey)
+            object.put(.schedule, schedule)
+            object.put(.scheduledFor, scheduledFor)
             object.put(.isCancelRequested, isCancelRequested)
             object.put(.duplicatesDiscarded, duplicatesDiscarded)
             object.put(.error, error)

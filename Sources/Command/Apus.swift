@@ -19,8 +19,8 @@ struct Apus: AsyncParsableCommand {
                 name: "Any cluster:",
                 subcommands: [
                     Status.self, Submit.self, Get.self, Why.self, Events.self, List.self, Cancel.self, Retry.self,
-                    DeadLetters.self, Workflow.self, Workers.self, Queues.self, Publish.self, Subscriptions.self,
-                    Recover.self,
+                    DeadLetters.self, Workflow.self, Schedule.self, Workers.self, Queues.self, Publish.self,
+                    Subscriptions.self, Recover.self,
                 ]),
             CommandGroup(name: "One node:", subcommands: [NodeVerb.self, JournalVerb.self]),
         ])

@@ -1,5 +1,6 @@
 import APIModel
 import Primitives
+import TaskLedger
 
 /// Reads the values of fields and collects what is wrong with them, so that a client learns all of it at once. A field
 /// whose value is wrong, or null, reads as nil.
@@ -93,6 +94,10 @@ struct FieldReader {
         guard let key = try string(pointer) else { return nil }
         guard (1...Limits.keyBytes).contains(key.utf8.count) else {
             report(pointer, "must be 1...\(Limits.keyBytes) bytes, got \(key.utf8.count)")
+            return nil
+        }
+        guard !TaskSpec.isReserved(key: key) else {
+            report(pointer, "must not begin with U+0000: such keys are the schedules' own")
             return nil
         }
         return key

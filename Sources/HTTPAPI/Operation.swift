@@ -53,6 +53,9 @@ extension Operation.Parameter {
     static let queue = Self(
         name: "queue", place: "path", schema: ["type": "string"], description: "The name of a queue.")
 
+    static let schedule = Self(
+        name: "schedule", place: "path", schema: ["type": "string"], description: "The name of a schedule.")
+
     static func query(_ name: String, _ schema: JSONValue, _ description: String) -> Self {
         Self(name: name, place: "query", schema: schema, description: description)
     }

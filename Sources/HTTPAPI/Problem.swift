@@ -33,6 +33,7 @@ struct Problem: Error {
         case wrongState = "wrong-state"
         case tooManyQueues = "too-many-queues"
         case tooManySubscriptions = "too-many-subscriptions"
+        case tooManySchedules = "too-many-schedules"
 
         var status: HTTPResponse.Status {
             switch self {
@@ -40,7 +41,8 @@ struct Problem: Error {
             case .notFound: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .requestTimeout: .requestTimeout
-            case .alreadyFinished, .notNeeded, .wrongState, .keyPending, .tooManyQueues, .tooManySubscriptions:
+            case .alreadyFinished, .notNeeded, .wrongState, .keyPending, .tooManyQueues, .tooManySubscriptions,
+                .tooManySchedules:
                 .conflict
             case .resultExpired: .gone
             case .contentTooLarge: .contentTooLarge
@@ -82,6 +84,7 @@ struct Problem: Error {
             case .wrongState: "The task is not in a state for this"
             case .tooManyQueues: "Too many queues have settings"
             case .tooManySubscriptions: "Too many subscriptions"
+            case .tooManySchedules: "Too many schedules"
             }
         }
     }

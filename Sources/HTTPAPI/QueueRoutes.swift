@@ -78,7 +78,8 @@ extension API {
                 .tooManySubscriptions,
                 "there may be \(Limits.subscriptions) subscriptions, which take \(Limits.subscriptionBytes) bytes together: "
                     + "end another one")
-        case .refused(.invalid): throw Problem.invalid("", "the settings would break a rule; nothing was changed")
+        case .refused(.invalid), .refused(.tooManySchedules), .refused(.schedulesTooLarge), .refused(.unknownSchedule):
+            throw Problem.invalid("", "the settings would break a rule; nothing was changed")
         case .unavailable(let reason): throw Problem.unavailable("\(reason); nothing was changed")
         case .unconfirmed(let reason): throw Problem.unavailable("\(reason); it may still be changed", retryAfter: 2)
         }

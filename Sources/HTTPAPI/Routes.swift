@@ -5,7 +5,8 @@ import TaskLedger
 
 extension Route {
     /// All there is.
-    static let all: [Route] = tasks + changes + letters + workflows + queues + topics + cluster + node + documentation
+    static let all: [Route] =
+        tasks + changes + letters + workflows + queues + topics + schedules + cluster + node + documentation
 
     private static let tasks: [Route] = [
         Route(
@@ -36,6 +37,7 @@ extension Route {
                         "Only tasks in one of these, separated by commas."),
                     .query("queue", ["type": "string"], "Only tasks of this queue."),
                     .query("task_type", ["type": "string"], "Only tasks of this type."),
+                    .query("schedule", ["type": "string"], "Only tasks of this schedule."),
                     .query(
                         "limit", ["type": "integer", "minimum": 1, "maximum": 1000, "default": 50], "Tasks of a page."),
                     .query("cursor", ["type": "string", "format": "uuid"], "next_cursor of the page before."),

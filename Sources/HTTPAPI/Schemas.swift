@@ -19,7 +19,8 @@ enum Schemas {
         "MoreTasks": moreTasks, "ExtendedWorkflow": extendedWorkflow, "QueueChange": queueChange,
         "QueueSettings": object(queueSettings), "NewSubscription": newSubscription, "Subscription": subscription,
         "Subscriptions": object(["subscriptions": array(reference("Subscription"))]), "Message": message,
-        "Published": published, "OpenAPI": ["type": "object"],
+        "Published": published, "Schedule": schedule, "ScheduleDraft": scheduleDraft,
+        "Schedules": object(["schedules": array(reference("Schedule"))]), "OpenAPI": ["type": "object"],
     ]
 
     // MARK: Parts
@@ -79,6 +80,7 @@ enum Schemas {
 
     static let key: JSONValue = [
         "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(Limits.keyBytes)),
+        "pattern": "^[^\\u0000]",
     ]
 
     static let submission: JSONValue = [
@@ -168,6 +170,8 @@ enum Schemas {
         "delivery": words(TaskSpec.Delivery.allCases.map(\.name)), "result_ttl": number,
         "metadata": ["type": "object", "additionalProperties": string],
         "idempotency_key": nullable(string), "ordering_key": nullable(string), "fairness_key": nullable(string),
+        "schedule": described(nullable(string), "The schedule whose firing it is, if any."),
+        "scheduled_for": described(nullable(time), "The time for which that has fired."),
         "cancel_requested": boolean,
         "duplicates_discarded": count,
         "error": nullable(object(["type": string, "message": string, "retryable": boolean])),

@@ -43,6 +43,18 @@ enum SubmissionField: CaseIterable {
         }
     }
 
+    /// Whether the task of a schedule may have it.
+    var isOfSchedules: Bool {
+        switch self {
+        case .taskType, .payload, .priority, .queue, .maxRetries, .retry, .timeout, .expiresIn, .delivery, .resultTTL,
+            .metadata, .fairnessKey:
+            true
+        case .delay, .runAt, .expiresAt, .dependsOn, .onDependencyFailure, .idempotencyKey, .idempotencyWindow,
+            .orderingKey, .callbackURL:
+            false
+        }
+    }
+
     /// A switch, not a table made of `names`: it runs for every key of every task, and hashing costs more than comparing.
     init?(_ name: String) {
         switch name {

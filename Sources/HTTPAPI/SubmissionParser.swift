@@ -22,6 +22,7 @@ struct SubmissionParser {
     /// From the body, or else from the header.
     private var idempotencyKey: String?
     private let headerKey: String?
+    private var isScheduled = false
     private var window: UInt64?
     /// Fields that were met, and under which name.
     private var met: [(field: SubmissionField, name: String)] = []
@@ -50,6 +51,31 @@ struct SubmissionParser {
         let outcome = try submission.parse()
         parser = submission.reader.parser
         return outcome
+    }
+
+    /// Reads the task of a schedule: it has no keys, time or dependencies of its own.
+    ///
+    /// - Returns: also what its queue says when it fires.
+    static func parse(
+        scheduled parser: inout JSONPullParser, now: Timestamp
+    ) throws(JSONError) -> (outcome: Outcome, inherited: ScheduleSettings.Inherited) {
+        var submission = SubmissionParser(
+            parser, now: now, key: nil, settings: nil, errorLimit: APILimits.reportedErrors)
+        submission.isScheduled = true
+        let outcome = try submission.parse()
+        parser = submission.reader.parser
+        var inherited: ScheduleSettings.Inherited = []
+        if !submission.isNamed(.retry) { inherited.insert(.retry) }
+        if !submission.isNamed(.maxRetries) { inherited.insert(.maxRetries) }
+        if !submission.isNamed(.timeout) { inherited.insert(.timeout) }
+        return (outcome, inherited)
+    }
+
+    /// Given, and not as null.
+    private func isNamed(_ field: SubmissionField) -> Bool {
+        values.contains { value in
+            value.field == field && reader.parser.bytes[value.range].last != UInt8(ascii: "l")
+        }
     }
 
     private mutating func parse() throws(JSONError) -> Outcome {
@@ -82,6 +108,15 @@ struct SubmissionParser {
                     ? "given twice" : "\"\(earlier.name)\" and \"\(key)\" are the same field: give one of them")
         }
         met.append((field, key))
+        if isScheduled, !field.isOfSchedules {
+            let kind = try reader.parser.peek()
+            try reader.parser.skipValue()
+            if kind != .null {
+                reader.report(
+                    pointer, "the task of a schedule cannot have it: each firing is a task of its own, at its time")
+            }
+            return
+        }
         let start = reader.parser.position
         try readValue(of: field, pointer)
         values.append((field, start..<reader.parser.position))

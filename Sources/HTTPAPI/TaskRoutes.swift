@@ -177,8 +177,14 @@ extension API {
 
     /// `GET /api/tasks`
     func list(_ request: APIRequest) async throws -> Response {
-        let parameters = try request.query(["status", "queue", "task_type", "limit", "cursor"])
+        let parameters = try request.query(["status", "queue", "task_type", "schedule", "limit", "cursor"])
         var query = TaskQuery(queue: parameters["queue"], taskType: parameters["task_type"])
+        if let name = parameters["schedule"] {
+            guard NodeName.isValid(name) else {
+                throw Problem.invalid("?schedule", "must match [a-z0-9][a-z0-9._-]{0,62}, got \(quoted(name))")
+            }
+            query.schedule = name
+        }
         for name in parameters["status"]?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {
             guard let status = TaskStatus(name: name) else {
                 let names = TaskStatus.allCases.map(\.name).joined(separator: ", ")

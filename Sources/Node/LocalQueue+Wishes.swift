@@ -81,7 +81,8 @@ private final class Tally: @unchecked Sendable {
 extension ListRequest {
     func fits(_ record: TaskRecord, at now: Timestamp) -> Bool {
         guard statuses == 0 || statuses & (1 << record.status.rawValue) != 0,
-            queue == nil || record.spec.queue == queue, taskType == nil || record.spec.type == taskType
+            queue == nil || record.spec.queue == queue, taskType == nil || record.spec.type == taskType,
+            schedule == nil || record.spec.firing?.schedule == schedule
         else { return false }
         if let age {
             guard let end = record.finishedAt, now.milliseconds - end.milliseconds >= age.milliseconds else {

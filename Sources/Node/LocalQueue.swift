@@ -3,6 +3,7 @@ import EventLoop
 import Membership
 import Peers
 import Primitives
+import Schedules
 import Service
 import TaskLedger
 import Views
@@ -52,6 +53,10 @@ actor LocalQueue {
     var claimants: [Claimant: (number: UInt64, reply: @Sendable (PermitLoan) -> Void)] = [:]
     var homeAlarm: (any ScheduledAction)?
     var homeAlarmAt: Instant?
+    /// The schedules whose home this node is.
+    var timetable = Timetable()
+    var scheduleAlarm: (any ScheduledAction)?
+    var scheduleAlarmAt: Timestamp?
     /// Effects that were caused by an event and wait for the turn.
     var effects: [OwnerEffect] = []
 
@@ -88,6 +93,7 @@ actor LocalQueue {
         isStopped = true
         alarm?.cancel()
         homeAlarm?.cancel()
+        scheduleAlarm?.cancel()
         upkeep?.cancel()
         for request in requests.keys.sorted() { requests.removeValue(forKey: request)?(false) }
         for id in waiters.keys.sorted() { tellWaiters(id, nil) }
@@ -308,6 +314,7 @@ actor LocalQueue {
                     recovered: UInt64(takeover.recovered)))
         }
         takeovers.removeFirst(max(0, takeovers.count - Limits.takeovers))
+        installSchedules(of: view)
         standingChanged()
     }
 

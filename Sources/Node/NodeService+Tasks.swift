@@ -204,7 +204,8 @@ extension ListRequest {
         for status in query.statuses { statuses |= 1 << status.rawValue }
         self.init(
             statuses: statuses, queue: query.queue, taskType: query.taskType, age: query.age, error: query.error,
-            before: query.before, limit: UInt32(clamping: limit), isOfWorkflows: query.isOfWorkflows)
+            before: query.before, limit: UInt32(clamping: limit), isOfWorkflows: query.isOfWorkflows,
+            schedule: query.schedule)
     }
 }
 

@@ -87,6 +87,10 @@ final class Switchboard: PeerDelegate {
                     reply(Frame(.claim, at: node.now) { $0.permitLoan(loan) })
                 }
             }
+        case .schedules:
+            let name = try frame.read(at: now) { reader throws(WireError) in try reader.scheduleName() }
+            let statuses = actors.queue.onLoop { $0.schedules(name) }
+            reply(Frame(.schedules, at: now) { $0.array(statuses) { $0.scheduleStatus($1) } })
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
         case .keyed, .ship: try route(keys: frame, tag, reply)
         case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
@@ -243,7 +247,7 @@ final class Switchboard: PeerDelegate {
             }
             actors.queue.onLoop { $0.heard(news) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship, .claim:
+            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship, .claim, .schedules:
             throw .invalid("a request sent as a message")
         }
     }

@@ -23,7 +23,7 @@ extension ViewKeeper {
         }
         do throws(SettingsRefusal) {
             // One that changes nothing needs a view as well: an earlier one, whose outcome nobody knows, is void by it.
-            _ = try view.settings.applying(operation)
+            _ = try view.settings.applying(operation, in: view.number &+ 1)
         } catch {
             return completion(.refused(error))
         }

@@ -9,7 +9,6 @@ public struct KeySlot: RawRepresentable, Hashable, Comparable, Sendable {
         case ordering = 2
         /// The name of a queue, where its rate and its concurrency are counted.
         case queue = 3
-        case schedule = 4
     }
 
     public let rawValue: UInt8

@@ -1,10 +1,10 @@
-public import Primitives
+import Primitives
 
 /// Why a cron expression, or a time zone, is none. A sentence that names the field.
 public struct ScheduleError: Error, Hashable, Sendable, CustomStringConvertible {
     public let description: String
 
-    init(_ description: String) { self.description = description }
+    public init(_ description: String) { self.description = description }
 }
 
 /// Times of the wall clock, as crontab(5) writes them: minute, hour, day of the month, month, day of the week; with a sixth
@@ -209,8 +209,6 @@ private struct Bits: Hashable, Sendable {
 }
 
 extension Limits {
-    /// Of a cron expression.
-    public static let cronBytes = 256
     /// What does not come to pass in so many days never does: a 29th of February that is some weekday comes every 28 years,
     /// or after 40 years when a century's leap year is missing.
     static let cronHorizonDays: Int64 = 41 * 366

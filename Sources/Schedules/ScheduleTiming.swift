@@ -39,43 +39,6 @@ public enum ScheduleTiming: Hashable, Sendable {
     }
 }
 
-/// What becomes of firings that nobody carried out when they were due, since the cluster or the home of the schedule was
-/// away for longer than `Limits.scheduleGrace`.
-public enum CatchUpPolicy: UInt8, Hashable, Sendable, CaseIterable {
-    /// They are left out.
-    case none = 1
-    /// The last one of them is made up for.
-    case one
-    /// All are made up for, the oldest first.
-    case all
-}
-
-/// What a firing does while the task of the one before is still open.
-public enum OverlapPolicy: UInt8, Hashable, Sendable, CaseIterable {
-    /// It is left out.
-    case skip = 1
-    /// Its task waits for the one before.
-    case queue
-    /// The task of the one before is cancelled.
-    case replace
-
-    public enum Decision: Hashable, Sendable {
-        case fire
-        case leaveOut
-        case fireBehind
-        case cancelAndFire
-    }
-
-    public func decide(isPreviousOpen: Bool) -> Decision {
-        guard isPreviousOpen else { return .fire }
-        switch self {
-        case .skip: return .leaveOut
-        case .queue: return .fireBehind
-        case .replace: return .cancelAndFire
-        }
-    }
-}
-
 /// What is to be done about a schedule now.
 public struct DueFirings: Hashable, Sendable {
     /// Ascending; at most `Limits.firingsAtOnce`.
@@ -122,8 +85,6 @@ public struct DueFirings: Hashable, Sendable {
 }
 
 extension Limits {
-    /// Milliseconds between two firings, at least.
-    public static let scheduleInterval: Int64 = 1000
     /// Milliseconds by which a firing may be late and still is in time.
     public static let scheduleGrace: Int64 = 60_000
     /// Firings of one schedule that one look makes; the others are left to the next.

@@ -38,6 +38,12 @@ public protocol ClusterService: Sendable {
     /// Changes them for the whole cluster. Returns once this node goes by the new ones.
     func change(_ operation: SettingsOperation) async -> SettingsOutcome
 
+    /// Makes a schedule, or changes it.
+    func setSchedule(_ draft: ScheduleDraft) async -> ScheduleOutcome
+    func deleteSchedule(_ name: String) async -> ScheduleOutcome
+    /// All of them, ascending by name, or the one of this name, with what their homes know.
+    func schedules(_ name: String?) async -> [ScheduleReport]
+
     /// Accepts a workflow: all its tasks, or nothing.
     func submit(_ workflow: WorkflowDraft) async -> WorkflowSubmission
     /// Adds tasks to a workflow that is open: all of them, or none.
@@ -241,6 +247,8 @@ public struct TaskQuery: Sendable, Hashable {
     public var before: TaskID?
     /// Workflows, and no tasks; else the other way round.
     public var isOfWorkflows = false
+    /// Only the tasks of this schedule.
+    public var schedule: String?
 
     public init(
         statuses: Set<TaskStatus> = [], queue: String? = nil, taskType: String? = nil, age: Duration? = nil,

@@ -19,6 +19,14 @@ extension TaskOwner {
         guard let index = index(of: id), let record = ledgers[index].primary.state[id] else { return .unknown }
         guard !record.status.isFinal else { return .finished }
         defer { ledgers[index].primary.whenCommitted(.accepted(request: request)) }
+        return end(record, in: index, timestamp: timestamp, into: &effects)
+    }
+
+    /// Cancels an open task, or has it stopped.
+    mutating func end(
+        _ record: TaskRecord, in index: Int, timestamp: Timestamp, into effects: inout [OwnerEffect]
+    ) -> CancelDecision {
+        let id = record.id
         if record.spec.isWorkflow {
             if !record.isCancelRequested { self.record(.cancelRequested(id, at: timestamp), in: index) }
             stirred.insert(id)

@@ -78,7 +78,15 @@ public struct KeyBindings: Sendable {
     ///
     /// - Parameter now: of the entry; bindings that were void long before it are given up. Nil: none are.
     mutating func bind(_ binding: KeyBinding, at now: Instant?) {
-        if let old = bindings[binding.name], old.until >= binding.until { return }
+        if let mark = TaskSpec.mark(with: binding) { bind(mark, at: nil) }
+        if let old = bindings[binding.name] {
+            // Of two marks that of the later time counts, whatever clocks say.
+            if let time = binding.markedTime, let before = old.markedTime, time != before {
+                guard time > before else { return }
+            } else if old.until >= binding.until {
+                return
+            }
+        }
         bindings[binding.name] = binding
         expiries.insert(Expiry(at: binding.until, name: binding.name))
         if let now { prune(at: now, upTo: 4) }

@@ -121,9 +121,10 @@ extension TaskOwner {
         return state[id] != nil || state.hasForgotten(id) ? .repeated(id) : nil
     }
 
-    private mutating func hasRoom(for specs: [TaskSpec], in index: Int, at now: Instant) -> Bool {
+    /// - Parameter keys: idempotency keys that are to be bound; nil: those of the tasks.
+    mutating func hasRoom(for specs: [TaskSpec], keys: Int? = nil, in index: Int, at now: Instant) -> Bool {
         guard fitting(specs) == specs.count, !ledgers[index].primary.isCongested else { return false }
-        let keys = specs.count { $0.idempotency != nil }
+        let keys = keys ?? specs.count { $0.idempotency != nil }
         guard keys > 0, ledgers[index].primary.state.keys.count + keys > settings.maxKeys else { return true }
         ledgers[index].primary.pruneKeys(at: now)
         return ledgers[index].primary.state.keys.count + keys <= settings.maxKeys
@@ -138,7 +139,10 @@ extension TaskOwner {
         guard let slot = acceptance.spec.homeSlot else { return true }
         guard ledgers[index].slots.contains(slot), ledgers[index].handover?.isFrozen(slot) != true else { return false }
         let bound = acceptance.spec.keyName.flatMap { ledgers[index].primary.state.keys[$0] }
-        return bound.map { $0.task == acceptance.id } ?? true
+        if let bound { return bound.task == acceptance.id }
+        guard let firing = acceptance.spec.firing else { return true }
+        let last = lastFiring(of: firing.schedule, version: firing.version, in: ledgers[index].primary.id)
+        return last.map { $0 < firing.time } ?? true
     }
 }
 

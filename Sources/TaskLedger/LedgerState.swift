@@ -127,6 +127,9 @@ public struct LedgerState: Sendable {
         record.spec.orderingKey.map { lanes.count(before: record.id, of: $0) } ?? 0
     }
 
+    /// The open tasks with an ordering key, in their order.
+    func lane(of key: String) -> [TaskID] { lanes.tasks(of: key) }
+
     /// Whether no task with an ordering key of this slot is here that is open, or may be run again.
     func isFreeOfOrders(in slot: KeySlot) -> Bool { orders[slot] == nil }
 

@@ -24,6 +24,9 @@ struct OrderingLanes: Sendable {
     /// How many tasks come before this one.
     func count(before id: TaskID, of key: String) -> Int { lanes[key]?.firstIndex { $0.id == id } ?? 0 }
 
+    /// All tasks of a key, in their order.
+    func tasks(of key: String) -> [TaskID] { lanes[key]?.map(\.id) ?? [] }
+
     /// The first tasks of all lanes, ascending.
     var heads: [TaskID] { lanes.values.compactMap(\.first?.id).sorted() }
 

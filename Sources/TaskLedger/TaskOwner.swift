@@ -95,9 +95,9 @@ public struct DurabilityMark: Hashable, Sendable {
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, KeyedSubmission, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling, Changing,
-/// DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, QueueRules, QueueMeter, Permits, Explaining are
-/// extensions, one per concern.
+/// Files: Submission, KeyedSubmission, Firing, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling,
+/// Changing, DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, QueueRules, QueueMeter, Permits, Explaining
+/// are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
     enum Action: Sendable {

@@ -8,17 +8,21 @@ public struct ClusterSettings: Hashable, Sendable {
     public var queues: [QueueSettings]
     /// Ascending by name: at most `Limits.subscriptions`.
     public var subscriptions: [Subscription]
+    /// Ascending by name: at most `Limits.schedules`, and `Limits.schedulesBytes` in all.
+    public var schedules: [ScheduleSettings]
     /// The changes that led here, the newest last: at most `Limits.appliedChanges`. Whoever asked for one sees by it what
     /// became of it.
     public var applied: [AppliedChange]
 
     public init(
         copies: UInt8 = 2, queues: [QueueSettings] = [], subscriptions: [Subscription] = [],
+        schedules: [ScheduleSettings] = [],
         applied: [AppliedChange] = []
     ) {
         self.copies = copies
         self.queues = queues
         self.subscriptions = subscriptions
+        self.schedules = schedules
         self.applied = applied
     }
 

@@ -9,6 +9,9 @@ public enum SettingsOperation: Hashable, Sendable {
     case subscribe(Subscription)
     /// By name; one that is not there is no error.
     case unsubscribe(String)
+    /// A schedule as it is to be from now on: a new one, or instead of the one of this name.
+    case schedule(ScheduleSettings)
+    case deleteSchedule(String)
 }
 
 /// A setting of a queue, and its new value; nil: as without the setting.
@@ -31,6 +34,10 @@ public enum SettingsRefusal: UInt8, Error, Hashable, Sendable, CaseIterable {
     case invalid = 2
     /// There are as many subscriptions as may be, or they take as many bytes.
     case tooManySubscriptions = 8
+    case tooManySchedules = 10
+    /// Together the schedules would take more bytes than they may.
+    case schedulesTooLarge = 11
+    case unknownSchedule = 12
 }
 
 /// A node's request to carry out an operation in the next view.
@@ -65,7 +72,11 @@ public struct AppliedChange: Hashable, Sendable {
 
 extension ClusterSettings {
     /// What one operation leads to.
-    public func applying(_ operation: SettingsOperation) throws(SettingsRefusal) -> ClusterSettings {
+    ///
+    /// - Parameter view: the number of the view that is made.
+    public func applying(
+        _ operation: SettingsOperation, in view: UInt64
+    ) throws(SettingsRefusal) -> ClusterSettings {
         var next = self
         switch operation {
         case .queue(let name, let fields):
@@ -74,6 +85,8 @@ extension ClusterSettings {
             try next.set(queue)
         case .subscribe(let subscription): try next.set(subscription)
         case .unsubscribe(let name): next.subscriptions.removeAll { $0.name == name }
+        case .schedule(let schedule): try next.set(schedule, in: view)
+        case .deleteSchedule(let name): try next.removeSchedule(name)
         }
         do throws(ViewError) {
             try next.validate()
@@ -84,13 +97,13 @@ extension ClusterSettings {
     }
 
     /// What the changes lead to, in the order of their ids: it does not matter how the proposer came to know them.
-    func applying(_ changes: [SettingsChange]) -> ClusterSettings {
+    func applying(_ changes: [SettingsChange], in view: UInt64) -> ClusterSettings {
         var next = self
         var last: UInt64?
         for change in changes.sorted(by: { $0.id < $1.id }).prefix(Limits.changesPerView) where change.id != last {
             last = change.id
             do throws(SettingsRefusal) {
-                next = try next.applying(change.operation)
+                next = try next.applying(change.operation, in: view)
                 next.applied.append(AppliedChange(id: change.id))
             } catch {
                 next.applied.append(AppliedChange(id: change.id, refusal: error))
@@ -114,6 +127,7 @@ extension ClusterSettings {
             throw .malformed("subscriptions do not ascend by name")
         }
         for subscription in subscriptions { try subscription.validate() }
+        try validateSchedules()
         guard applied.count <= Limits.appliedChanges else { throw .malformed("\(applied.count) changes of settings") }
     }
 }

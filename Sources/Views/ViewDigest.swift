@@ -98,10 +98,33 @@ private struct StableHash {
             hash.mix(subscription.pattern.text)
             hash.mix(subscription.task)
         }
+        mix(settings.schedules) { $0.mix($1) }
         mix(settings.applied) { hash, change in
             hash.mix(change.id)
             hash.mix(UInt64(change.refusal?.rawValue ?? 0))
         }
+    }
+
+    private mutating func mix(_ schedule: ScheduleSettings) {
+        mix(schedule.name)
+        switch schedule.timing {
+        case .cron(let text, let zone):
+            mix(1)
+            mix(text)
+            mix(zone)
+        case .interval(let milliseconds):
+            mix(2)
+            mix(milliseconds)
+        }
+        mix(UInt64(schedule.jitter))
+        mix(UInt64(schedule.overlap.rawValue))
+        mix(UInt64(schedule.catchUp.rawValue))
+        mix(schedule.isPaused ? 1 : 0)
+        mix(UInt64(schedule.inherited.rawValue))
+        mix(schedule.task) { $0.mix(byte: $1) }
+        mix(schedule.version)
+        mix(UInt64(bitPattern: schedule.since.milliseconds))
+        mix(UInt64(bitPattern: schedule.createdAt.milliseconds))
     }
 
     mutating func mix(_ number: UInt64?) { mix(number.map { [$0] } ?? []) { $0.mix($1) } }

@@ -47,9 +47,12 @@ public enum ViewPlanner {
         next.slots = slots.slots
         next.moves = slots.moves
         #if PLANTED_BUGS
-        if PlantedBug.isActive(.settingsMadeAgain) { next.settings = view.settings.applying(observed.changes) }
+        if PlantedBug.isActive(.settingsMadeAgain) {
+            next.settings = view.settings.applying(observed.changes, in: next.number)
+        }
         #endif
-        next.settings = next.settings.applying(observed.changes.filter { $0.view == view.number })
+        next.settings = next.settings.applying(
+            observed.changes.filter { $0.view == view.number }, in: next.number)
         guard forcing == nil, !plan.isForced else { return next }
 
         var unchanged = next

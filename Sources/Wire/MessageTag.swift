@@ -46,6 +46,8 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
 
     /// `PermitClaim`; `PermitLoan`.
     case claim = 30
+    /// The name of a schedule, or none for all; a `ScheduleStatus` of each whose home it is.
+    case schedules = 31
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.

@@ -28,10 +28,12 @@ public struct ListRequest: Hashable, Sendable {
     public var limit: UInt32
     /// Workflows, and no tasks; else the other way round.
     public var isOfWorkflows: Bool
+    /// Only the tasks of this schedule.
+    public var schedule: String?
 
     public init(
         statuses: UInt8, queue: String?, taskType: String?, age: Duration? = nil, error: String? = nil,
-        before: TaskID?, limit: UInt32, isOfWorkflows: Bool = false
+        before: TaskID?, limit: UInt32, isOfWorkflows: Bool = false, schedule: String? = nil
     ) {
         self.statuses = statuses
         self.queue = queue
@@ -41,6 +43,7 @@ public struct ListRequest: Hashable, Sendable {
         self.before = before
         self.limit = limit
         self.isOfWorkflows = isOfWorkflows
+        self.schedule = schedule
     }
 }
 
@@ -101,6 +104,7 @@ extension ByteWriter {
         optional(value.before) { $0.taskID($1) }
         uint32(value.limit)
         bool(value.isOfWorkflows)
+        scheduleName(value.schedule)
     }
 
     public mutating func cancelReply(_ value: CancelReply) {
@@ -194,7 +198,7 @@ extension ByteReader {
                 try reader.string(upTo: Limits.errorFilterBytes, "error")
             },
             before: try optional { reader throws(WireError) in try reader.taskID() }, limit: try uint32(),
-            isOfWorkflows: try bool())
+            isOfWorkflows: try bool(), schedule: try scheduleName())
     }
 
     public mutating func cancelReply() throws(WireError) -> CancelReply {

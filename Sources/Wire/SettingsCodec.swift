@@ -8,6 +8,7 @@ extension ByteWriter {
         uint8(value.copies)
         array(value.queues) { $0.queueSettings($1) }
         array(value.subscriptions) { $0.subscription($1) }
+        array(value.schedules) { $0.scheduleSettings($1) }
         array(value.applied) { writer, change in
             writer.uint64(change.id)
             writer.uint8(change.refusal?.rawValue ?? 0)
@@ -45,6 +46,12 @@ extension ByteWriter {
             subscription(value)
         case .unsubscribe(let name):
             uint8(9)
+            string(name)
+        case .schedule(let schedule):
+            uint8(10)
+            scheduleSettings(schedule)
+        case .deleteSchedule(let name):
+            uint8(11)
             string(name)
         }
     }
@@ -90,6 +97,9 @@ extension ByteReader {
             subscriptions: try array(upTo: Limits.subscriptions, "subscriptions") { (reader) throws(WireError) in
                 try reader.subscription()
             },
+            schedules: try array(upTo: Limits.schedules, "schedules") { (reader) throws(WireError) in
+                try reader.scheduleSettings()
+            },
             applied: try array(upTo: Limits.appliedChanges, "changes of settings") { (reader) throws(WireError) in
                 let id = try reader.uint64()
                 let code = try reader.uint8()
@@ -100,7 +110,7 @@ extension ByteReader {
     }
 
     private mutating func subscription() throws(WireError) -> Subscription {
-        let name = try queueName("subscription")
+        let name = try settingName("subscription")
         guard let pattern = TopicPattern(try string(upTo: Limits.topicBytes, "topic")) else { throw .invalid("topic") }
         return Subscription(
             name: name, pattern: pattern, task: try byteString(upTo: Limits.subscribedTaskBytes, "task"))
@@ -132,7 +142,9 @@ extension ByteReader {
                     try reader.queueField()
                 })
         case 8: .subscribe(try subscription())
-        case 9: .unsubscribe(try queueName("subscription"))
+        case 9: .unsubscribe(try settingName("subscription"))
+        case 10: .schedule(try scheduleSettings())
+        case 11: .deleteSchedule(try settingName("schedule"))
         default: throw .invalid("operation on the settings")
         }
     }
@@ -151,9 +163,11 @@ extension ByteReader {
         }
     }
 
-    private mutating func queueName(_ field: String = "queue") throws(WireError) -> String {
-        let name = try string(upTo: Limits.nameBytes, field)
-        guard NodeName.isValid(name) else { throw .invalid(field) }
+    private mutating func queueName() throws(WireError) -> String { try settingName("queue") }
+
+    mutating func settingName(_ what: String) throws(WireError) -> String {
+        let name = try string(upTo: Limits.nameBytes, what)
+        guard NodeName.isValid(name) else { throw .invalid(what) }
         return name
     }
 

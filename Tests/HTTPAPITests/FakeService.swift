@@ -34,6 +34,8 @@ final class FakeService: ClusterService {
         var recoveryOutcome = RecoveryOutcome.forced(viewNumber: 1_500_000, Samples.recovery)
         var settings: ClusterSettings? = ClusterSettings()
         /// Instead of changing the settings.
+        var scheduleOutcome: ScheduleOutcome?
+        var schedules: [String: ScheduleReport] = [:]
         var settingsOutcome: SettingsOutcome?
         var drains: [Bool] = []
         var waiters: [TaskID: [Int: CheckedContinuation<Void, Never>]] = [:]
@@ -159,11 +161,31 @@ final class FakeService: ClusterService {
         update { state in
             if let outcome = state.settingsOutcome { return outcome }
             do throws(SettingsRefusal) {
-                let settings = try (state.settings ?? ClusterSettings()).applying(operation)
+                let settings = try (state.settings ?? ClusterSettings()).applying(operation, in: 7)
                 state.settings = settings
                 return .done(settings)
             } catch {
                 return .refused(error)
+            }
+        }
+    }
+    func setSchedule(_ draft: ScheduleDraft) async -> ScheduleOutcome {
+        update { state in
+            if let outcome = state.scheduleOutcome { return outcome }
+            let report = Samples.schedule(draft)
+            return state.schedules.updateValue(report, forKey: draft.name) == nil ? .made(report) : .changed(report)
+        }
+    }
+    func deleteSchedule(_ name: String) async -> ScheduleOutcome {
+        update { state in
+            if let outcome = state.scheduleOutcome { return outcome }
+            return state.schedules.removeValue(forKey: name) == nil ? .refused(.unknownSchedule) : .deleted
+        }
+    }
+    func schedules(_ name: String?) async -> [ScheduleReport] {
+        update { state in
+            state.schedules.values.filter { name == nil || $0.draft.name == name }.sorted {
+                $0.draft.name < $1.draft.name
             }
         }
     }

@@ -65,6 +65,7 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
             state.cancels[Samples.id] = .requested(Samples.task)
             state.wishes[Samples.id] = .done(Samples.task)
             state.story = .found(Samples.story)
+            state.schedules["nightly"] = Samples.schedule()
             state.workflow = .found(Samples.workflow)
             state.page = TaskPage(tasks: [Samples.task], next: Samples.id, missing: [])
         }
@@ -88,6 +89,7 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         for (path, name, operation) in operations {
             let target = path.replacing("{id}", with: Samples.id.description).replacing("{queue}", with: "mail")
                 .replacing("{topic}", with: "orders.paid").replacing("{subscription}", with: "audit")
+                .replacing("{schedule}", with: "nightly")
             let method = try #require(HTTPRequest.Method(rawValue: name.uppercased()))
             // A purged task is answered without the task.
             let isPurge = path.hasSuffix("purge")
@@ -100,8 +102,14 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
             let response = try #require(
                 operation["responses"]?[String(answer.status)], "\(name) \(path): \(answer.status)")
             #expect(answer.status < 300)
+            if answer.status == 204 {
+                #expect(answer.body.isEmpty && response["content"] == nil)
+                // For the operations that are still to come.
+                api.service.update { $0.schedules["nightly"] = Samples.schedule() }
+                continue
+            }
             guard let schema = response["content"]?["application/json"]?["schema"] else {
-                #expect(answer.status == 204 ? answer.body.isEmpty : response["content"]?["text/html"] != nil)
+                #expect(response["content"]?["text/html"] != nil)
                 continue
             }
             let found = violations(try answer.decoded(as: JSONValue.self), schema)
@@ -121,6 +129,7 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         case "Workflow":
             return #"{"tasks":[{"ref":"a","task_type":"echo"}],"always":{"task_type":"noop"}}"#
         case "Change": return #"{"priority":"low","run_at":null}"#
+        case "ScheduleDraft": return #"{"cron":"@daily","task":{"task_type":"echo"}}"#
         case "QueueChange": return #"{"paused":true,"weight":2}"#
         case "NewSubscription": return #"{"topic":"a.#","task":{"task_type":"echo"}}"#
         case "Message": return #"{"payload":1}"#

@@ -64,6 +64,20 @@ enum Samples {
             name: "mail", depth: [.pending: 3, .failed: 1], oldestAge: .milliseconds(1500), missing: [node(2)])
     ]
 
+    static func schedule(
+        _ draft: ScheduleDraft = ScheduleDraft(
+            name: "nightly", timing: .cron("0 3 * * *", timeZone: "Europe/Zurich"), task: TaskSpec(type: "echo"),
+            inherited: [.timeout])
+    ) -> ScheduleReport {
+        ScheduleReport(
+            draft: draft, version: 7, createdAt: time, changedAt: time, next: draft.isPaused ? [] : [time],
+            home: node(2),
+            recent: [
+                PastFiring(time: Timestamp(milliseconds: 1000), outcome: .fired(id)),
+                PastFiring(time: Timestamp(milliseconds: 2000), outcome: .leftOut(id)),
+            ], problem: "the queue mail is full")
+    }
+
     static let health = NodeHealth(
         status: .healthy, node: node(1), members: 2, workers: 8, pendingTasks: 5, completedTasks: 6, timestamp: time)
 

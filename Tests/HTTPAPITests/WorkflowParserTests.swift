@@ -145,7 +145,7 @@ import Views
     /// The tasks of a workflow go by the settings of their queues like any others.
     @Test func queuesSettleWhatItsTasksLeaveOpen() throws {
         var settings = ClusterSettings()
-        settings = try settings.applying(.queue("mail", [.maxRetries(9), .timeout(1500)]))
+        settings = try settings.applying(.queue("mail", [.maxRetries(9), .timeout(1500)]), in: 7)
         let body = #"{"tasks":[{"ref":"a","task_type":"t","queue":"mail"},{"ref":"b","task_type":"t"}]}"#
         let draft = try WorkflowParser.parse(Array(body.utf8), now: Samples.time, settings: settings)
         #expect(draft.steps.map(\.spec.retry.maxRetries) == [9, 3])

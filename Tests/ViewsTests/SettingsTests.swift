@@ -151,38 +151,40 @@ import Views
     @Test func subscriptions_are_made_changed_and_ended() throws {
         var settings = ClusterSettings()
         for name in ["mail", "audit", "stock"] {
-            settings = try settings.applying(.subscribe(subscription(name, "orders.*")))
+            settings = try settings.applying(.subscribe(subscription(name, "orders.*")), in: 7)
         }
         #expect(settings.subscriptions.map(\.name) == ["audit", "mail", "stock"])
-        settings = try settings.applying(.subscribe(subscription("mail", "orders.#")))
+        settings = try settings.applying(.subscribe(subscription("mail", "orders.#")), in: 7)
         #expect(settings.subscribers(of: "orders").map(\.name) == ["mail"])
         #expect(settings.subscribers(of: "orders.paid").map(\.name) == ["audit", "mail", "stock"])
-        settings = try settings.applying(.unsubscribe("mail"))
+        settings = try settings.applying(.unsubscribe("mail"), in: 7)
         #expect(settings.subscribers(of: "orders").isEmpty)
-        #expect(try settings.applying(.unsubscribe("nobody")) == settings)
+        #expect(try settings.applying(.unsubscribe("nobody"), in: 7) == settings)
     }
 
     @Test func subscriptions_are_bounded_in_number_and_bytes() throws {
         var settings = ClusterSettings()
         for number in 0..<Limits.subscriptions {
-            settings = try settings.applying(.subscribe(subscription("s\(number)")))
+            settings = try settings.applying(.subscribe(subscription("s\(number)")), in: 7)
         }
         let full = settings
         #expect(throws: SettingsRefusal.tooManySubscriptions) {
-            try full.applying(.subscribe(subscription("another")))
+            try full.applying(.subscribe(subscription("another")), in: 7)
         }
-        #expect(try full.applying(.subscribe(subscription("s7", "b"))).subscriptions.count == Limits.subscriptions)
+        #expect(
+            try full.applying(.subscribe(subscription("s7", "b")), in: 7).subscriptions.count == Limits.subscriptions)
         var large = ClusterSettings()
         let fitting = Limits.subscriptionBytes / (Limits.subscribedTaskBytes + 32)
         for number in 0..<fitting {
-            large = try large.applying(.subscribe(subscription("s\(number)", bytes: Limits.subscribedTaskBytes)))
+            large = try large.applying(.subscribe(subscription("s\(number)", bytes: Limits.subscribedTaskBytes)), in: 7)
         }
         let most = large
         #expect(throws: SettingsRefusal.tooManySubscriptions) {
-            try most.applying(.subscribe(subscription("another", bytes: Limits.subscribedTaskBytes)))
+            try most.applying(.subscribe(subscription("another", bytes: Limits.subscribedTaskBytes)), in: 7)
         }
         #expect(throws: SettingsRefusal.invalid) {
-            try ClusterSettings().applying(.subscribe(subscription("big", bytes: Limits.subscribedTaskBytes + 1)))
+            try ClusterSettings().applying(
+                .subscribe(subscription("big", bytes: Limits.subscribedTaskBytes + 1)), in: 7)
         }
     }
 }

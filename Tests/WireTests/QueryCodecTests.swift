@@ -10,7 +10,8 @@ import Wire
     @Test func tagsNeverChange() {
         let expected: [MessageTag: UInt16] = [
             .append: 1, .copy: 2, .offer: 3, .grant: 4, .holds: 5, .lookup: 6, .list: 7, .cancel: 8, .status: 9,
-            .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .claim: 30, .inspect: 14, .wish: 15, .sweep: 16,
+            .forward: 10, .positions: 11, .pushPull: 12, .permit: 13, .claim: 30, .schedules: 31, .inspect: 14,
+            .wish: 15, .sweep: 16,
             .view: 32,
             .evidence: 33, .steal: 34, .began: 35,
             .report: 36,
@@ -101,7 +102,7 @@ import Wire
         #expect(bytes { $0.forwardReply(.full(fitting: 3, retryAfter: 200)) } == [2, 3, 0xC8, 1])
         #expect(bytes { $0.forwardReply(.unavailable) } == [3])
         let request = ListRequest(statuses: 6, queue: "q", taskType: nil, before: id, limit: 50)
-        #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 0, 0, 1] + idBytes + [0, 0, 0, 50, 0])
+        #expect(bytes { $0.listRequest(request) } == [6, 1, 1, 0x71, 0, 0, 0, 1] + idBytes + [0, 0, 0, 50, 0, 0])
         #expect(bytes { $0.forwardReply(.queueFull(fitting: 7)) } == [5, 0, 0, 0, 7])
         let full = ForwardReply.diskFull(folder: "/a")
         #expect(bytes { $0.forwardReply(full) } == [4, 2, 0x2F, 0x61])

@@ -1,4 +1,5 @@
 import Primitives
+import TaskLedger
 import Testing
 import Views
 import Wire
@@ -35,6 +36,11 @@ import Wire
         mail.concurrency = 3
         guard let pattern = TopicPattern("o.#") else { preconditionFailure() }
         let orders = Subscription(name: "s", pattern: pattern, task: [0x7B, 0x7D])
+        var nightly = ScheduleSettings(
+            name: "nightly", timing: .cron("0 3 * * *", timeZone: "UTC"), jitter: 300, overlap: .queue, catchUp: .all,
+            isPaused: true, inherited: [.retry], task: TaskSpec(type: "t").encoded, since: Timestamp(milliseconds: 9))
+        nightly.version = 6
+        nightly.createdAt = Timestamp(milliseconds: 5)
         let applied = [AppliedChange(id: 1), AppliedChange(id: 0xFFFF_FFFF_FFFF_FFFF, refusal: .tooManyQueues)]
         return View(
             number: 7, cluster: ClusterID(high: 1, low: 2), members: [x, y], voters: [x.voter, y.voter],
@@ -46,7 +52,8 @@ import Wire
             ],
             nextLedger: LedgerID(6), slots: (0..<256).map { LedgerID($0.isMultiple(of: 2) ? 1 : 5) },
             moves: [SlotMove(slot: KeySlot(rawValue: 3), to: LedgerID(2))],
-            settings: ClusterSettings(copies: 3, queues: [mail], subscriptions: [orders], applied: applied),
+            settings: ClusterSettings(
+                copies: 3, queues: [mail], subscriptions: [orders], schedules: [nightly], applied: applied),
             losses: [LedgerLoss(ledger: LedgerID(3), primary: c, view: 6)],
             exits: [NodeID(name: c, generation: Generation(103))], tieMark: 0x8000_0000_0000_00AA)
     }
@@ -150,20 +157,28 @@ import Wire
         let (a, b, c) = ("01610000000000000051", "01620000000000000052", "01630000000000000099")
         let queues =
             "01" + "046d61696c" + "01" + "01ac02" + "0104" + "010002e80780dddb01c801" + "01e807" + "05" + "01c413"
-            + "0103" + "01" + "0173" + "036f2e23" + "027b7d"
-            + "02" + "000000000000000100" + "ffffffffffffffff01"
+            + "0103"
+        let subscriptions = "01" + "0173" + "036f2e23" + "027b7d"
+        let task = TaskSpec(type: "t").encoded
+        func hex(_ bytes: [UInt8]) -> String {
+            bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        }
+        let schedules =
+            "01" + "076e696768746c79" + "01" + "09302033202a202a202a" + "03555443" + "ac02" + "02" + "03" + "01" + "02"
+            + hex([UInt8(task.count)] + task) + "06" + "09" + "05"
+        let settings = queues + subscriptions + schedules + "02" + "000000000000000100" + "ffffffffffffffff01"
         return "07" + "00000000000000010000000000000002" + "02" + member("61", "1") + member("62", "2")
             + "02" + "016100000000000000d1" + "016200000000000000d2" + "03" + "0103" + a + "01" + b + a + "0201" + b
             + "00" + b + "0509" + c
             + "00" + c
-            + "06" + "8002" + String(repeating: "0105", count: 128) + "01" + "0302" + "03" + queues + "01" + "03"
+            + "06" + "8002" + String(repeating: "0105", count: 128) + "01" + "0302" + "03" + settings + "01" + "03"
             + "0163" + "06"
             + "01" + "01630000000000000067" + "01" + "80000000000000aa"
     }()
 
     @Test func digestIsStableAndSeesEveryField() throws {
         let view = Self.sample
-        #expect(view.digest == 2_799_490_519_814_443_197)
+        #expect(view.digest == 13_237_092_121_715_924_749)
         let changes: [(inout View) -> Void] = [
             { $0.number += 1 }, { $0.cluster = ClusterID(high: 1, low: 3) }, { $0.members.removeLast() },
             { $0.members[0].profile.slots = 5 }, { $0.members[0].isDraining = false },
@@ -180,6 +195,14 @@ import Wire
             { $0.settings.queues[0].rate = nil }, { $0.settings.queues[0].concurrency = 4 },
             { $0.settings.subscriptions = [] }, { $0.settings.subscriptions[0].task = [] },
             { $0.settings.subscriptions[0].pattern = TopicPattern("o.*") ?? $0.settings.subscriptions[0].pattern },
+            { $0.settings.schedules = [] }, { $0.settings.schedules[0].timing = .interval(1000) },
+            { $0.settings.schedules[0].timing = .cron("0 4 * * *", timeZone: "UTC") },
+            { $0.settings.schedules[0].timing = .cron("0 3 * * *", timeZone: "Etc/UTC") },
+            { $0.settings.schedules[0].jitter = 0 }, { $0.settings.schedules[0].overlap = .skip },
+            { $0.settings.schedules[0].catchUp = .one }, { $0.settings.schedules[0].isPaused = false },
+            { $0.settings.schedules[0].inherited = [] }, { $0.settings.schedules[0].task[0] = 2 },
+            { $0.settings.schedules[0].version = 7 }, { $0.settings.schedules[0].since.milliseconds = 8 },
+            { $0.settings.schedules[0].createdAt.milliseconds = 4 },
             { $0.settings.applied.removeLast() }, { $0.settings.applied[1].refusal = nil },
         ]
         var digests: Set<UInt64> = [view.digest]

@@ -49,7 +49,7 @@ import Wire
         let sweep = SweepRequest(isPurge: true, filter: filter)
         #expect(
             LedgerCodecGoldenTests.hex { $0.sweepRequest(sweep) }
-                == "01" + "20" + "010171" + "00" + "010000000000000005" + "010165" + "00" + "00000000" + "00")
+                == "01" + "20" + "010171" + "00" + "010000000000000005" + "010165" + "00" + "00000000" + "00" + "00")
         let swept = SweepReply(done: 128, left: 1, isCommitted: true)
         #expect(LedgerCodecGoldenTests.hex { $0.sweepReply(swept) } == "8001" + "01" + "01")
         #expect(

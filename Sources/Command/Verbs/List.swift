@@ -15,6 +15,9 @@ struct List: AsyncParsableCommand {
     @Option(help: "Only this task type.")
     var type: String?
 
+    @Option(help: "Only the tasks of this schedule.")
+    var schedule: String?
+
     @Option(help: "How many at most (1...1000).")
     var limit = 50
 
@@ -26,7 +29,9 @@ struct List: AsyncParsableCommand {
     func run() async throws {
         var parts = URLComponents()
         parts.path = "/api/tasks"
-        let parameters = [("status", status), ("queue", queue), ("task_type", type), ("limit", String(limit))]
+        let parameters = [
+            ("status", status), ("queue", queue), ("task_type", type), ("schedule", schedule), ("limit", String(limit)),
+        ]
         parts.queryItems = parameters.compactMap { name, value in value.map { URLQueryItem(name: name, value: $0) } }
         let (page, answer) = try await client.client().ask(.GET, parts.string ?? parts.path, as: TaskListDocument.self)
         if json { return say(String(decoding: answer.body, as: UTF8.self)) }

@@ -178,6 +178,23 @@ final class RunChecker: @unchecked Sendable {
         return nil
     }
 
+    /// The tasks of one schedule run one at a time. From outside: who it is has to be looked up.
+    func checkSchedule(_ run: Observations.Run, _ firing: Firing) {
+        for id in submissions.schedules.tasks(of: firing.schedule).suffix(100) where id != run.task {
+            guard let last = world.observations.runs(of: id).last, last.end == nil, last.began <= run.began,
+                !inspector.isExcused(id, since: submissions.schedules.knownSince(id)),
+                cause(last, since: last.began) == nil
+            else { continue }
+            doubts.append(
+                Doubt(
+                    earlier: last, task: id,
+                    violation: Violation(
+                        .outOfOrder,
+                        "\(run.task) of \(firing.schedule) starts under \(run.token) at node \(run.node); \(id) of it runs "
+                            + "at node \(last.node)", at: world.now)))
+        }
+    }
+
     /// After an inspection.
     func settleDoubts() -> Violation? {
         defer { doubts = [] }

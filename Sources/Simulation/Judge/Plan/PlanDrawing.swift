@@ -101,6 +101,7 @@ extension SimulationPlan {
         drawWishes(time)
         drawKeyed(time)
         drawSettings()
+        drawSchedules()
         operations.sort { ($0.at, $0.salt) < ($1.at, $1.salt) }
         for index in operations.indices { operations[index].number = index }
         // A third of what the cluster could do.
@@ -139,6 +140,14 @@ extension SimulationPlan {
         let kinds: [(value: Operation.Kind, weight: Int)] = [(.pause, 3), (.set, 2), (.limit, 4)]
         for _ in 0..<options["settings"] * faultTime / 60_000 {
             operations.append(drawOperation(random.pick(kinds), faultTime, &random))
+        }
+    }
+
+    /// About one change of each in every minute.
+    private mutating func drawSchedules() {
+        var random = SeededGenerator(seed: seed, for: "schedules of the run")
+        for _ in 0..<options["schedules"] * (1 + faultTime / 60_000) {
+            operations.append(drawOperation(.schedule, faultTime, &random))
         }
     }
 

@@ -108,6 +108,8 @@ package struct PlanOption: Sendable {
             PlanOption(
                 "settings", "changes of queue settings a minute, if there are queues", [(0, 30), (3, 50), (20, 20)],
                 in: 0...1000),
+            PlanOption(
+                "schedules", "schedules that clients make, change and delete", [(0, 60), (2, 25), (5, 15)], in: 0...20),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

@@ -85,6 +85,8 @@ package struct Operation: Hashable, Sendable {
         case set
         /// Pauses a queue, and resumes it after a while.
         case pause
+        /// Makes, changes or deletes a schedule.
+        case schedule
         /// Limits the rate, or the concurrency, of a queue for a while.
         case limit
     }

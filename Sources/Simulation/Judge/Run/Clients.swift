@@ -17,6 +17,8 @@ final class Clients: @unchecked Sendable {
     let plan: SimulationPlan
     let submissions: Submissions
     let chronicle: Chronicle
+    /// What is true of the cluster.
+    let stage: Stage
     /// Answers are handed to the checkers as they come.
     let report: (Answer) -> Void
     private var random: SeededGenerator
@@ -38,6 +40,8 @@ final class Clients: @unchecked Sendable {
         var workflows = 0
         var settings = 0
         var settingsDone = 0
+        var schedules = 0
+        var schedulesDone = 0
     }
 
     /// What a node has told a client.
@@ -62,11 +66,12 @@ final class Clients: @unchecked Sendable {
     }
 
     init(
-        _ plan: SimulationPlan, world: World, submissions: Submissions, chronicle: Chronicle,
+        _ plan: SimulationPlan, stage: Stage, submissions: Submissions, chronicle: Chronicle,
         report: @escaping (Answer) -> Void
     ) {
         self.plan = plan
-        self.world = world
+        self.stage = stage
+        world = stage.world
         self.submissions = submissions
         self.chronicle = chronicle
         self.report = report
@@ -110,6 +115,7 @@ final class Clients: @unchecked Sendable {
         case .change, .retry, .purge, .sweep, .story: wish(operation)
         case .workflow: submitWorkflow(operation)
         case .set, .pause, .limit: changeSettings(operation)
+        case .schedule: changeSchedule(operation)
         }
     }
 

@@ -31,6 +31,7 @@ package final class SimulationRun: @unchecked Sendable {
     private let runs: RunChecker
     private let queues: QueueChecker
     private let answers: AnswerChecker
+    private let schedules: ScheduleChecker
     private let injector: FaultInjector
     private var clients: Clients?
     private var violation: Violation?
@@ -66,6 +67,7 @@ package final class SimulationRun: @unchecked Sendable {
         contacts = Contacts(stage, isOn: plan.checksFence)
         runs = RunChecker(plan, stage, inspector, submissions, contacts)
         answers = AnswerChecker(stage, inspector, submissions)
+        schedules = ScheduleChecker(plan, stage)
         injector = FaultInjector(plan, stage: stage, chronicle: chronicle)
     }
 
@@ -83,7 +85,7 @@ package final class SimulationRun: @unchecked Sendable {
 
     private func wire() {
         let clients = Clients(
-            plan, world: world, submissions: submissions, chronicle: chronicle, report: { [self] in take($0) })
+            plan, stage: stage, submissions: submissions, chronicle: chronicle, report: { [self] in take($0) })
         self.clients = clients
         injector.beforeCrash = { [self] in found(inspector.inspect()) }
         injector.beforeChange = { [contacts] in contacts.look() }
@@ -138,8 +140,10 @@ package final class SimulationRun: @unchecked Sendable {
         if submissions[run.task] == nil, let (record, _, _) = inspector.record(of: run.task) {
             found(
                 submissions.found(run.task, record.spec, at: world.now) { [inspector, submissions] other in
-                    inspector.isKeyExcused(other, since: submissions[other]?.sentAt)
+                    inspector.isKeyExcused(
+                        other, since: submissions[other]?.sentAt ?? submissions.schedules.knownSince(other))
                 })
+            if let firing = record.spec.firing { runs.checkSchedule(run, firing) }
         }
         guard submissions[run.task]?.task.style == .poison else { return }
         let downs = world.observations.runs(of: run.task).count { $0.end == .cutOff }
@@ -212,6 +216,7 @@ package final class SimulationRun: @unchecked Sendable {
             if wellAt == nil, violation == nil, finalChecker.disagreement == nil { wellAt = world.now }
         }
         every(.seconds(10)) { [self] in operate() }
+        watchSchedules()
         go(until: { false }, atMost: .milliseconds(Int64(plan.healedTime)))
         // With fewer nodes than at the beginning the same work takes longer.
         for _ in 0..<20 where violation == nil && finalChecker.openTasks != nil {
@@ -222,6 +227,19 @@ package final class SimulationRun: @unchecked Sendable {
         guard violation == nil else { return }
         found(inspector.inspect())
         found(finalChecker.violation())
+    }
+
+    /// In the middle of the healed time schedules are watched for a while; then all of them end.
+    private func watchSchedules() {
+        guard plan.options["schedules"] > 0 else { return }
+        world.after(.milliseconds(Int64(plan.healedTime) * 28 / 100)) { [self] in
+            schedules.begin(isWell: wellAt != nil && finalChecker.disagreement == nil)
+        }
+        world.after(.milliseconds(Int64(plan.healedTime) * 49 / 100)) { [self] in
+            found(inspector.inspect())
+            found(schedules.end())
+            clients?.endSchedules()
+        }
     }
 
     /// `apus recover`: with a majority of the voters' disks lost nothing else helps.
@@ -313,6 +331,8 @@ package final class SimulationRun: @unchecked Sendable {
             "changes of settings": counters.settings, "of them done": counters.settingsDone,
             "starts while some queue is paused": runs.startsBesidePauses,
             "starts of limited queues": queues.limitedStarts,
+            "changes of schedules": counters.schedules, "schedules set": counters.schedulesDone,
+            "firings": submissions.schedules.firings, "firings that had to be": schedules.checks,
             "ledgers destroyed": stage.excused.count, "recoveries by an operator": recoveries,
         ]
         return report

@@ -52,6 +52,8 @@ final class Submissions: @unchecked Sendable {
     /// Those that clients have submitted.
     let workflows = SubmittedWorkflows()
 
+    let schedules = SubmittedSchedules()
+
     /// Serial numbers that were used. Never iterated.
     private(set) var sent: [String: Sent] = [:]
     private var known: [TaskID: Known] = [:]
@@ -101,6 +103,9 @@ final class Submissions: @unchecked Sendable {
         isExcused: (TaskID) -> Bool = { _ in false }
     ) -> Violation? {
         if let part = spec.workflow { return workflows.found(id, part, at: now) }
+        if let firing = spec.firing {
+            return schedules.found(id, firing, at: now, isCommitted: isCommitted, isExcused: isExcused)
+        }
         guard let serial = PlannedTask.serial(of: spec), let request = sent[serial] else {
             return Violation(.resurrected, "\(id) is in a ledger, and nobody has submitted it", at: now)
         }

@@ -12,6 +12,8 @@ package enum Property: String, CaseIterable, Sendable {
     case impossibleOutcome = "impossible-outcome"
     case resurrected
     case keyTwice = "key-twice"
+    case firedTwice = "fired-twice"
+    case notFired = "not-fired"
     case neverAnswered = "never-answered"
     // What handlers see
     case tokenTwice = "token-twice"
@@ -65,6 +67,8 @@ package enum Property: String, CaseIterable, Sendable {
         case .impossibleOutcome: "an outcome that nothing has brought about"
         case .resurrected: "a task is accepted again, or one is there that nobody submitted"
         case .keyTwice: "two tasks under one idempotency key"
+        case .firedTwice: "a time of a schedule has two tasks"
+        case .notFired: "a schedule has not fired though all is well"
         case .neverAnswered: "a client still waits for its answer"
         case .tokenTwice: "a token was granted, or started, twice"
         case .onceTwice: "a task that may start once has started twice"
