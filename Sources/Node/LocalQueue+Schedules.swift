@@ -23,12 +23,13 @@ extension LocalQueue {
                         since: schedule.since, catchUp: schedule.catchUp, isPaused: schedule.isPaused))
             }
         }
+        var zones: [String: TimeZoneRules] = [:]
         timetable.install(plans, at: node.timestamp) { plan throws(ScheduleError) in
             guard let schedule = view.settings.schedule(plan.name), let home = view.home(ofSchedule: plan.name) else {
                 throw ScheduleError("it is not there")
             }
             return (
-                try ScheduleTiming(schedule),
+                try ScheduleTiming(schedule, zones: &zones),
                 owner.lastFiring(of: plan.name, version: plan.version, in: home.id)
             )
         }

@@ -19,14 +19,16 @@ extension NodeService {
             catchUp: draft.catchUp, isPaused: draft.isPaused, inherited: draft.inherited, task: draft.task.encoded,
             since: now)
         do throws(ScheduleError) {
-            _ = try ScheduleTiming(schedule)
+            var zones: [String: TimeZoneRules] = [:]
+            _ = try ScheduleTiming(schedule, zones: &zones)
         } catch {
             return .unknownTimeZone(error.description)
         }
         let isNew = settings?.schedule(draft.name) == nil
         switch await change(.schedule(schedule)) {
         case .done(let settings):
-            guard let made = settings.schedule(draft.name), let report = report(made) else {
+            var zones: [String: TimeZoneRules] = [:]
+            guard let made = settings.schedule(draft.name), let report = report(made, zones: &zones) else {
                 return .unconfirmed("\(draft.name) was made, and is gone again")
             }
             return isNew ? .made(report) : .changed(report)
@@ -57,8 +59,9 @@ extension NodeService {
                 try reader.scheduleStatus()
             }
         }
+        var zones: [String: TimeZoneRules] = [:]
         return wanted.compactMap { schedule in
-            guard var report = report(schedule) else { return nil }
+            guard var report = report(schedule, zones: &zones) else { return nil }
             guard let home = view.home(ofSchedule: schedule.name), isAvailable(home, view) else {
                 report.problem = "no copy of the ledger that decides about it is here"
                 return report
@@ -77,10 +80,12 @@ extension NodeService {
     }
 
     /// What every node knows. Nil: the schedule's task cannot be read, which no view that was checked has.
-    private func report(_ schedule: ScheduleSettings) -> ScheduleReport? {
+    private func report(
+        _ schedule: ScheduleSettings, zones: inout [String: TimeZoneRules]
+    ) -> ScheduleReport? {
         guard let task = try? TaskSpec(encoded: schedule.task) else { return nil }
         var next: [Timestamp] = []
-        if !schedule.isPaused, let timing = try? ScheduleTiming(schedule) {
+        if !schedule.isPaused, let timing = try? ScheduleTiming(schedule, zones: &zones) {
             var last = max(node.timestamp, schedule.since)
             while next.count < Limits.nextFirings, let time = timing.next(after: last) {
                 next.append(time)

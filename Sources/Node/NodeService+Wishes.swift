@@ -159,9 +159,10 @@ extension NodeService {
                 detail: "it waits for the end of \(open.count) of the "
                     + "\(inspection.record.parents.count) tasks that it depends on", waitsFor: open)
         case .order(let count):
+            let what =
+                inspection.record.spec.firing.map { "of the schedule \($0.schedule)" } ?? "with the same ordering key"
             return Explanation(
-                reason: .order,
-                detail: "\(count == 1 ? "1 task" : "\(count) tasks") with the same ordering key must end first",
+                reason: .order, detail: "\(count == 1 ? "1 task" : "\(count) tasks") \(what) must end first",
                 ahead: count)
         case .fence(let until):
             return Explanation(

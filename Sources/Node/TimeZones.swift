@@ -5,12 +5,21 @@ import Views
 
 extension ScheduleTiming {
     /// When a schedule fires. Reads the file of its time zone, where this system has them.
-    init(_ schedule: ScheduleSettings) throws(ScheduleError) {
+    ///
+    /// - Parameter zones: those that were read before.
+    init(_ schedule: ScheduleSettings, zones: inout [String: TimeZoneRules]) throws(ScheduleError) {
         switch schedule.timing {
         case .interval(let milliseconds):
             self = .interval(milliseconds: Int64(clamping: milliseconds), from: schedule.since)
         case .cron(let text, let zone):
-            self = .cron(CronTimes(try CronExpression(text), in: try TimeZoneRules.installed(zone)))
+            let rules: TimeZoneRules
+            if let known = zones[zone] {
+                rules = known
+            } else {
+                rules = try .installed(zone)
+                zones[zone] = rules
+            }
+            self = .cron(CronTimes(try CronExpression(text), in: rules))
         }
     }
 }

@@ -155,7 +155,13 @@ public struct Timetable: Sendable {
     }
 
     private func index(of due: Due) -> Int? {
-        rows.firstIndex { $0.plan.name == due.name && $0.plan.version == due.version }
+        var (low, high) = (0, rows.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if rows[middle].plan.name < due.name { low = middle + 1 } else { high = middle }
+        }
+        let isIt = low < rows.count && rows[low].plan.name == due.name && rows[low].plan.version == due.version
+        return isIt ? low : nil
     }
 
     /// Of one schedule, or of all that are at home here.

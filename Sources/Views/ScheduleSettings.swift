@@ -99,8 +99,12 @@ extension ClusterSettings {
 
     /// Where the schedule stands, or would.
     private func schedulePlace(of name: String) -> (index: Int, isKnown: Bool) {
-        let index = schedules.firstIndex { $0.name >= name } ?? schedules.count
-        return (index, index < schedules.count && schedules[index].name == name)
+        var (low, high) = (0, schedules.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if schedules[middle].name < name { low = middle + 1 } else { high = middle }
+        }
+        return (low, low < schedules.count && schedules[low].name == name)
     }
 
     /// - Parameter view: the number of the view that is made.
