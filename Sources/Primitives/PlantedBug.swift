@@ -135,6 +135,13 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     /// A backup acknowledges what is not on its disk.
     case backupAcksBeforeDisk = "backup-acks-before-disk"
 
+    // Schedules
+
+    /// A home does not look whether a firing was decided, nor up to where an earlier home has come.
+    case firedAgain = "fired-again"
+    /// Only the node for which a ledger was made looks after the schedules whose home it is.
+    case schedulesNotTakenOver = "schedules-not-taken-over"
+
     // Node
 
     /// A client is told that its change is made before it is committed.

@@ -118,8 +118,19 @@ extension TaskOwner {
     /// Up to which time the firings of a schedule's version are decided, as far as is known; nil: none is.
     public func lastFiring(of schedule: String, version: UInt64, in ledger: LedgerID) -> Timestamp? {
         guard let index = index(of: ledger) else { return nil }
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.firedAgain) { return nil }
+        #endif
         return ledgers[index].primary.state.keys[TaskSpec.mark(of: version, in: TaskSpec.lane(of: schedule))]?
             .markedTime
+    }
+
+    /// What was decided about a firing before, if that is known.
+    private func decision(under name: KeyName, in index: Int, at now: Instant) -> KeyBinding? {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.firedAgain) { return nil }
+        #endif
+        return ledgers[index].primary.state.keys[name].flatMap { $0.until > now ? $0 : nil }
     }
 
     /// - Parameters:
@@ -134,7 +145,7 @@ extension TaskOwner {
             ledgers[index].slots.contains(name.slot)
         else { throw .notHome }
         guard ledgers[index].handover?.isFrozen(name.slot) != true else { throw .moving }
-        if let bound = ledgers[index].primary.state.keys[name], bound.until > now {
+        if let bound = decision(under: name, in: index, at: now) {
             ledgers[index].primary.whenCommitted(.accepted(request: request))
             return .decided(bound.body == .fired ? .fired(bound.task) : .leftOut(bound.task))
         }

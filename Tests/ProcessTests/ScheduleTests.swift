@@ -133,6 +133,34 @@ extension ProcessTests {
             }
         }
 
+        @Test func manySchedulesFireInTimeOnAllNodes() async throws {
+            try await LocalCluster.run(Self.unregistered) { cluster in
+                let count = 100
+                for number in 0..<count {
+                    let body = #"{"interval": 1, "overlap": "queue", "task": {"task_type": "noop"}}"#
+                    _ = try await set(cluster.nodes[number % 3], "s\(number)", body)
+                }
+                try await cluster.await("each has fired ten times") {
+                    let all = try await cluster.nodes[0].get("/api/schedules", as: SchedulesDocument.self).schedules
+                    return all.count == count && all.allSatisfy { $0.recent.count == 10 }
+                }
+                let all = try await cluster.nodes[1].get("/api/schedules", as: SchedulesDocument.self).schedules
+                #expect(Set(all.compactMap(\.home)).count > 1, "they have several homes")
+                var late: [Int64] = []
+                for schedule in all {
+                    let firings = schedule.recent.reversed()
+                    for (one, next) in zip(firings, firings.dropFirst()) {
+                        #expect(next.time.milliseconds - one.time.milliseconds == 1000)
+                    }
+                    late += firings.map { $0.taskID.createdAt.milliseconds - $0.time.milliseconds }
+                }
+                late.sort()
+                measured(
+                    "\(count) schedules, each every second, on three nodes: submitted late by \(late[late.count / 2]) ms in "
+                        + "the median, \(late[late.count * 99 / 100]) ms at 99 %, \(late.last ?? 0) ms at worst")
+            }
+        }
+
         @Test func theCommandLineSetsShowsPausesAndDeletes() async throws {
             try await LocalCluster.run(Self.unregistered) { cluster in
                 func apus(_ arguments: String...) async throws -> (code: Int32, output: String) {
