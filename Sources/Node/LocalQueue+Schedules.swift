@@ -17,9 +17,6 @@ extension LocalQueue {
         if view.member(node.identity) != nil {
             for schedule in view.settings.schedules {
                 guard let ledger = view.home(ofSchedule: schedule.name), ledger.primary == me else { continue }
-                #if PLANTED_BUGS
-                if PlantedBug.isActive(.schedulesNotTakenOver), ledger.founder != me { continue }
-                #endif
                 plans.append(
                     Timetable.Plan(
                         name: schedule.name, version: schedule.version, term: ledger.term.rawValue,

@@ -139,8 +139,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     /// A home does not look whether a firing was decided, nor up to where an earlier home has come.
     case firedAgain = "fired-again"
-    /// Only the node for which a ledger was made looks after the schedules whose home it is.
-    case schedulesNotTakenOver = "schedules-not-taken-over"
 
     // Node
 
