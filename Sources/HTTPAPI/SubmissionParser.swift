@@ -19,11 +19,8 @@ struct SubmissionParser {
     var spec = TaskSpec(type: "")
     private var runAt: Timestamp?
     private var expiresAt: Timestamp?
-    /// From the body, or else from the header.
-    private var idempotencyKey: String?
-    private let headerKey: String?
+    private var keys: KeyFields
     private var isScheduled = false
-    private var window: UInt64?
     /// Fields that were met, and under which name.
     private var met: [(field: SubmissionField, name: String)] = []
     /// Where their values stand.
@@ -35,7 +32,7 @@ struct SubmissionParser {
         reader = FieldReader(parser, limit: errorLimit)
         self.now = now
         self.settings = settings
-        headerKey = key
+        keys = KeyFields(header: key)
     }
 
     /// Reads the next value of `parser` as a task. Throws only if it is not JSON.
@@ -162,9 +159,8 @@ struct SubmissionParser {
         case .metadata: try readMetadata(pointer)
         case .dependsOn: try readDependsOn(pointer)
         case .onDependencyFailure: try readOnDependencyFailure(pointer)
-        case .idempotencyKey: idempotencyKey = try reader.key(pointer) ?? idempotencyKey
-        case .idempotencyWindow:
-            window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
+        case .idempotencyKey: try keys.readKey(pointer, &reader)
+        case .idempotencyWindow: try keys.readWindow(pointer, &reader)
         case .orderingKey: spec.orderingKey = try reader.key(pointer)
         case .fairnessKey:
             guard let key = try reader.string(pointer) else { return }
@@ -180,18 +176,8 @@ struct SubmissionParser {
     }
 
     private mutating func settleKey() {
-        if let headerKey, let idempotencyKey, headerKey != idempotencyKey {
-            return reader.report(
-                "/idempotency_key", "the header Idempotency-Key says \(quoted(headerKey)): give one of them")
-        }
-        guard let key = idempotencyKey ?? headerKey else {
-            if window != nil {
-                reader.report("/idempotency_window", "there is no idempotency_key, in the body or as a header")
-            }
-            return
-        }
-        spec.idempotency = TaskSpec.Idempotency(
-            key: key, body: Fingerprint.of(values, in: reader.parser.bytes), window: window ?? Limits.keyWindow)
+        if let problem = keys.problem { return reader.report(problem.pointer, problem.detail) }
+        spec.idempotency = keys.idempotency(of: Fingerprint.of(values, in: reader.parser.bytes))
     }
 
     private mutating func readTaskType(_ pointer: String) throws(JSONError) {

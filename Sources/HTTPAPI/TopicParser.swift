@@ -89,23 +89,15 @@ enum TopicParser {
     static func message(_ topic: String, _ body: [UInt8], key header: String?) throws(Problem) -> Message {
         var reader = FieldReader(JSONPullParser(body), limit: APILimits.reportedErrors)
         var message = Message()
-        var key = header
-        var window: UInt64?
+        var keys = KeyFields(header: header)
         var hasPayload = false
         do throws(JSONError) {
             let names = ["payload", "data", "priority", "idempotency_key", "idempotency_window"]
             try members(&reader, of: names) { (reader, name, pointer) throws(JSONError) in
                 switch name {
                 case "priority": message.priority = try reader.priority(pointer)
-                case "idempotency_key":
-                    guard let own = try reader.key(pointer) else { return }
-                    if let header, header != own {
-                        reader.report(
-                            pointer, "the header Idempotency-Key says \(quoted(header)): give one of them")
-                    }
-                    key = own
-                case "idempotency_window":
-                    window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
+                case "idempotency_key": try keys.readKey(pointer, &reader)
+                case "idempotency_window": try keys.readWindow(pointer, &reader)
                 default:
                     let range = try reader.parser.skipValue()
                     if hasPayload {
@@ -123,16 +115,11 @@ enum TopicParser {
         } catch {
             throw Problem.malformed(error)
         }
-        if key == nil, window != nil {
-            reader.report("/idempotency_window", "there is no idempotency_key, in the body or as a header")
-        }
+        if let problem = keys.problem { reader.report(problem.pointer, problem.detail) }
         guard reader.errors.isEmpty else {
             throw Problem.invalid(reader.errors, in: "message", effect: "nothing was published")
         }
-        message.idempotency = key.map {
-            TaskSpec.Idempotency(
-                key: $0, body: Fingerprint.of(Array(topic.utf8) + [0] + body), window: window ?? Limits.keyWindow)
-        }
+        message.idempotency = keys.idempotency(of: Fingerprint.of(Array(topic.utf8) + [0] + body))
         return message
     }
 

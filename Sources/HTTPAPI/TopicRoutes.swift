@@ -97,9 +97,10 @@ extension API {
         case .refused(let refusal, _): throw problem(of: refusal, taskType: "")
         case .unknownTaskTypes(let types, _):
             let unserved = draft.steps.filter { types.contains($0.spec.type) }.map { quoted($0.ref) }
-            throw Problem.unavailable(
+            throw Problem(
+                .unknownTaskType,
                 "no node has a handler for \(types.map { quoted($0) }.joined(separator: ", ")), which the subscriptions "
-                    + "\(unserved.prefix(10).joined(separator: ", ")) need: nothing was published", retryAfter: 5)
+                    + "\(unserved.prefix(10).joined(separator: ", ")) need: change or end them; nothing was published")
         }
     }
 

@@ -145,7 +145,7 @@ extension Schemas {
             "on_failure": described(nullable(errand), "Enqueued when it has failed, after the compensations."),
             "always": described(nullable(errand), "Enqueued at the end, in any case."),
             "idempotency_key": described(
-                nullable(key), "Stands for the workflow and all its tasks: the same request again is answered with it."),
+                key, "Stands for the workflow and all its tasks: the same request again is answered with it."),
             "idempotency_window": seconds(
                 "For how long the key stands for it; a day if it is not given.", upTo: Limits.horizonSeconds),
         ],

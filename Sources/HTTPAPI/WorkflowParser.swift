@@ -36,8 +36,7 @@ struct WorkflowParser {
     private let settings: ClusterSettings?
     /// Tasks that the workflow has already, if it is one that exists.
     private let known: [String: TaskID]?
-    private var key: String?
-    private var window: UInt64?
+    private var keys: KeyFields
     private var errors: [ProblemDocument.Item] = []
     private var name: String?
     private var plan = WorkflowPlan()
@@ -46,8 +45,9 @@ struct WorkflowParser {
     private var hasChain = false
     private var gathered: Raw?
 
-    private init(now: Timestamp, settings: ClusterSettings?, known: [String: TaskID]?) {
+    private init(now: Timestamp, key: String?, settings: ClusterSettings?, known: [String: TaskID]?) {
         self.now = now
+        keys = KeyFields(header: key)
         self.settings = settings
         self.known = known
     }
@@ -61,7 +61,7 @@ struct WorkflowParser {
         _ body: [UInt8], now: Timestamp, key: String? = nil, settings: ClusterSettings? = nil,
         known: [String: TaskID]? = nil
     ) throws(Problem) -> WorkflowDraft {
-        var workflow = WorkflowParser(now: now, settings: settings, known: known)
+        var workflow = WorkflowParser(now: now, key: key, settings: settings, known: known)
         do {
             var parser = JSONPullParser(body)
             try workflow.read(&parser)
@@ -70,7 +70,9 @@ struct WorkflowParser {
             throw Problem.malformed(error)
         }
         var draft = workflow.draft()
-        draft.idempotency = workflow.idempotency(key, of: body)
+        // The same request is one with the same bytes.
+        draft.idempotency = workflow.keys.idempotency(of: Fingerprint.of(body))
+        if let problem = workflow.keys.problem { workflow.report(problem.pointer, problem.detail) }
         guard workflow.errors.isEmpty else {
             throw Problem.invalid(workflow.errors, in: "workflow", effect: "nothing was accepted")
         }
@@ -128,9 +130,8 @@ struct WorkflowParser {
             }
         case "on_task_failure":
             if let word = try reader.word(pointer, of: ["stop", "continue"]) { plan.stopsOnFailure = word == "stop" }
-        case "idempotency_key": self.key = try reader.key(pointer)
-        case "idempotency_window":
-            window = try reader.seconds(pointer, upTo: Limits.horizonSeconds, allowsZero: false)
+        case "idempotency_key": try keys.readKey(pointer, &reader)
+        case "idempotency_window": try keys.readWindow(pointer, &reader)
         case "tasks", "chain":
             if key == "chain" { hasChain = true } else { hasList = true }
             guard try reader.next(is: .array, pointer, "an array of tasks") else { break }
@@ -159,20 +160,6 @@ struct WorkflowParser {
         }
         parser = reader.parser
         for error in reader.errors { report(error.pointer, error.detail) }
-    }
-
-    /// The same request is one with the same bytes.
-    private mutating func idempotency(_ header: String?, of body: [UInt8]) -> TaskSpec.Idempotency? {
-        if let header, let key, header != key {
-            report("/idempotency_key", "the header Idempotency-Key says \(quoted(header)): give one of them")
-        }
-        guard let key = key ?? header else {
-            if window != nil {
-                report("/idempotency_window", "there is no idempotency_key, in the body or as a header")
-            }
-            return nil
-        }
-        return TaskSpec.Idempotency(key: key, body: Fingerprint.of(body), window: window ?? Limits.keyWindow)
     }
 
     private mutating func readTasks(

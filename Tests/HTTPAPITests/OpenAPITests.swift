@@ -148,6 +148,27 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
         }
     }
 
+    /// A type is a word or an array of words.
+    @Test func typesAreWords() async throws {
+        func wrongTypes(_ value: JSONValue, at place: String) -> [String] {
+            switch value {
+            case .object(let members):
+                return members.flatMap { key, value -> [String] in
+                    var wrong = wrongTypes(value, at: "\(place)/\(key)")
+                    if key == "type", case .array(let types) = value,
+                        types.contains(where: { if case .string = $0 { false } else { true } })
+                    {
+                        wrong.append("\(place)/type")
+                    }
+                    return wrong
+                }
+            case .array(let elements): return elements.flatMap { wrongTypes($0, at: place) }
+            default: return []
+            }
+        }
+        #expect(wrongTypes(try await document(), at: "") == [])
+    }
+
     @Test func referencesLeadSomewhereAndOperationsAreUnique() async throws {
         let document = try await document()
         func references(_ value: JSONValue) -> [String] {

@@ -134,4 +134,14 @@ import Views
         #expect(answer.status == 422)
         #expect(try answer.decoded(as: ProblemDocument.self).errors.first?.pointer == "/payload")
     }
+
+    /// It is for somebody to mend, and who is told.
+    @Test func a_subscription_that_no_node_serves_is_named() async throws {
+        try await subscribe("a", "#")
+        api.service.update { $0.workflowSubmission = .unknownTaskTypes(["echo"], nearest: nil) }
+        let answer = try await send(.post, "/api/topics/x", "{}")
+        #expect(answer.status == 422)
+        let problem = try answer.decoded(as: ProblemDocument.self)
+        #expect(problem.type == "/docs#unknown-task-type" && problem.detail.contains("the subscriptions \"a\" need"))
+    }
 }
