@@ -169,6 +169,7 @@ actor FenceKeeper {
     /// When the ledger may be touched; nil: now.
     func restsUntil(_ ledger: LedgerID) -> Instant? { rests.restsUntil(ledger) }
     func restsUntil(leaseOf holder: NodeID) -> Instant? { rests.restsUntil(leaseOf: holder) }
+    func restsUntil(leaseOfFormer name: NodeName) -> Instant { rests.restsUntil(leaseOfFormer: name) }
 
     /// Gossip has news of who is gone.
     func membershipChanged() {

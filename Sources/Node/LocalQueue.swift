@@ -293,8 +293,9 @@ actor LocalQueue {
         let made = owner.install(
             viewNumber: view.number, roles: roles, members: Set(view.members.map(\.id)),
             leaseRests: { [node] holder in node.colleagues.fence.onLoop { $0.restsUntil(leaseOf: holder) } },
-            at: node.now,
-            timestamp: node.timestamp, copies: { id in node.colleagues.replicas.onLoop { $0.take(id) } }, into: &effects
+            formerRests: { [node] name in node.colleagues.fence.onLoop { $0.restsUntil(leaseOfFormer: name) } },
+            at: node.now, timestamp: node.timestamp,
+            copies: { id in node.colleagues.replicas.onLoop { $0.take(id) } }, into: &effects
         )
         keepDeposed()
         // Whoever waits for a task that another node owns now has to ask there.

@@ -43,11 +43,15 @@ extension TaskOwner {
     mutating func revoke(
         _ record: TaskRecord, _ lease: Lease, until: Instant?, in index: Int, at now: Instant, _ timestamp: Timestamp
     ) {
-        let rest = until.flatMap { $0 > now ? $0 : nil }
-        if let rest { revoked[record.id] = rest }
+        // If that ends it, a client may want it run again before its holder is known to be fenced.
+        if let until, until > now { rest(record, until, in: index) }
         interrupt(record, lease, isBlamed: lease.isStarted, in: index, timestamp: timestamp)
-        // If that has ended it, a client may want it run again before its holder is known to be fenced.
-        if let rest { alarms.insert(Alarm(at: rest, id: record.id, ledger: ledgers[index].primary.id)) }
+    }
+
+    /// Whoever held the task last may begin it up to `until`.
+    mutating func rest(_ record: TaskRecord, _ until: Instant, in index: Int) {
+        revoked[record.id] = until
+        alarms.insert(Alarm(at: until, id: record.id, ledger: ledgers[index].primary.id))
     }
 
     /// It is known by now that some rests end earlier than a view had said.

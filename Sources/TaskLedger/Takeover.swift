@@ -36,7 +36,8 @@ public struct LedgerRole: Hashable, Sendable {
 /// 2. Tasks without a lease are ready, with the priority and the time of submission that they always had; all of them only
 ///    when no earlier primary can start them any more (`Resting`).
 /// 3. A lease whose holder is not a member of the view is void: an interruption, blamed on the task only if it had begun.
-///    The task is ready when that holder cannot begin it any more, which it may have been about to.
+///    The task is ready when that holder cannot begin it any more, which it may have been about to. The primary before may
+///    have voided it, and died while the task rested: it goes on resting.
 /// 4. A lease whose holder is a member stays: the holder is asked whether it has it. "No" bars the token there, and the
 ///    task is ready again. Its outcome comes to this node, since executors report to whoever the view names.
 /// 5. Outcomes are told to the registry again: nobody knows which of them it has.
@@ -51,11 +52,13 @@ extension TaskOwner {
     /// - Parameters:
     ///   - members: who may hold leases.
     ///   - leaseRests: until when somebody may begin what it held who is not a member any more; nil: that is over.
+    ///   - formerRests: the same for any process of a name that is not a member any more.
     ///   - copies: removes and returns this node's replica of a ledger, sealed; an empty one for a new ledger.
     /// - Returns: the takeovers of ledgers in which there was anything.
     public mutating func install(
         viewNumber: UInt64, roles: [LedgerRole], members: Set<NodeID>,
-        leaseRests: (NodeID) -> Instant? = { _ in nil }, at now: Instant, timestamp: Timestamp,
+        leaseRests: (NodeID) -> Instant? = { _ in nil }, formerRests: (NodeName) -> Instant? = { _ in nil },
+        at now: Instant, timestamp: Timestamp,
         copies: (LedgerID) -> LedgerCopy, into effects: inout [OwnerEffect]
     ) -> [TakeoverRecord] {
         var takeovers: [TakeoverRecord] = []
@@ -91,7 +94,7 @@ extension TaskOwner {
             let rest = role.restsUntil.flatMap { $0 > now ? $0 : nil }
             ledgers.insert(Owned(primary: primary, isHome: role.isHome, restsUntil: rest), at: position)
             install(role, in: position)
-            let recovered = inherit(position, at: now)
+            let recovered = inherit(position, formerRests, at: now)
             if role.term > .first {
                 takeovers.append(TakeoverRecord(ledger: role.ledger, term: role.term, recovered: recovered))
             }
@@ -106,7 +109,9 @@ extension TaskOwner {
     }
 
     /// Steps 2, 4 and 5. Returns how many tasks have no outcome.
-    private mutating func inherit(_ index: Int, at now: Instant) -> Int {
+    private mutating func inherit(
+        _ index: Int, _ formerRests: (NodeName) -> Instant?, at now: Instant
+    ) -> Int {
         let ledger = ledgers[index].primary.id
         ledgers[index].primary.settleLanes()
         let ids = ledgers[index].primary.state.sortedIDs
@@ -114,6 +119,7 @@ extension TaskOwner {
         for id in ids {
             guard let record = ledgers[index].primary.state[id] else { continue }
             enroll(record, in: index)
+            if let until = record.lastVoidHolder.flatMap(formerRests), until > now { rest(record, until, in: index) }
             if !record.status.isFinal, let expires = record.expires {
                 alarms.insert(Alarm(at: expires, id: id, ledger: ledger))
             }

@@ -144,6 +144,16 @@ public struct TaskRecord: Hashable, Sendable {
     /// Two interruptions may have had one cause, the task itself: from then on it runs alone on a node.
     public var isSuspectedPoison: Bool { interruptions >= Limits.neighbourlyInterruptions }
 
+    /// Who had the newest attempt, if nobody reported its end: that process may not even have begun it yet.
+    var lastVoidHolder: NodeName? {
+        if status == .cancelled || status == .failed, finalToken != nil { return worker }
+        guard lease == nil, let step = history.steps.last(where: { $0.token != nil }) else { return nil }
+        switch step.kind {
+        case .interrupted, .ended(.cancelled, _), .ended(.failed, _): return step.node
+        case .attemptFailed, .ended, .retried, .changed, .cancelRequested, .released: return nil
+        }
+    }
+
     /// About how many bytes it takes.
     public var cost: Int {
         400 + spec.cost + (result?.count ?? 0) + (failure?.message.utf8.count ?? 0) + history.cost

@@ -141,6 +141,11 @@ public struct LedgerRests: Sendable {
         guard view?.member(holder) == nil else { return nil }
         return departed.last { $0.process == holder }?.until ?? strangersUntil
     }
+
+    /// The same for every process of that name that is not a member any more.
+    public func restsUntil(leaseOfFormer name: NodeName) -> Instant {
+        departed.lazy.filter { $0.process?.name == name }.map(\.until).reduce(strangersUntil, max)
+    }
 }
 
 extension View {

@@ -204,6 +204,29 @@ import Testing
         #expect(bench.owner.derivedFault() == nil)
     }
 
+    /// The primary that voided the lease dies before the rest is over: the next one knows of it from the task's history.
+    @Test(arguments: [true, false]) func aRestOutlivesThePrimaryThatBeganIt(hasEnded: Bool) throws {
+        var bench = OwnerBench(slots: 8)
+        let held = try bench.submit(TaskOwnerTests.spec(delivery: hasEnded ? .atMostOnce : .atLeastOnce))[0]
+        #expect(bench.grant(1).count == 1)
+        let free = try bench.submit(TaskOwnerTests.spec())[0]
+        let until = bench.now + Self.rest
+        bench.install(view: 2, members: [Sample.me], leaseRestsUntil: until)
+
+        let deposed = bench.stepDown()
+        let copy = try #require(deposed)
+        bench.install(
+            view: 3, term: 2, members: [Sample.me], formerRests: { $0 == Sample.thief.name ? until : nil }, copy: copy)
+        #expect(bench.owner.derivedFault() == nil)
+        if hasEnded { #expect(bench.carryOut(.retry, for: held) == .done) }
+        #expect(bench.turn().starts.map(\.id) == [free], "only what somebody else may begin waits")
+        #expect(bench.owner.nextAlarm == until)
+        bench.now = until
+        bench.wake()
+        #expect(bench.turn().starts.map(\.id) == [held])
+        #expect(bench.owner.derivedFault() == nil)
+    }
+
     /// It expired while it ran, was interrupted, and its rest is over: it has ended, and a new run of it waits for nothing.
     @Test func aTaskThatExpiredBeforeItHasRestedCanBeRunAgain() throws {
         var bench = OwnerBench(slots: 8)

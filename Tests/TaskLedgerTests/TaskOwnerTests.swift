@@ -22,7 +22,8 @@ struct OwnerBench {
 
     mutating func install(
         view: UInt64 = 1, term: UInt64 = 1, backups: [StoreHolder] = [], members: [NodeID] = [Sample.me, Sample.thief],
-        isHome: Bool = true, restsUntil: Instant? = nil, leaseRestsUntil: Instant? = nil, copy: LedgerCopy? = nil,
+        isHome: Bool = true, restsUntil: Instant? = nil, leaseRestsUntil: Instant? = nil,
+        formerRests: (NodeName) -> Instant? = { _ in nil }, copy: LedgerCopy? = nil,
         slots: Set<KeySlot> = [], moves: [SlotMove] = []
     ) {
         _ = owner.install(
@@ -32,7 +33,8 @@ struct OwnerBench {
                     ledger: Sample.ledger, term: Term(term), backups: backups, isHome: isHome, restsUntil: restsUntil,
                     slots: slots, moves: moves)
             ],
-            members: Set(members), leaseRests: { _ in leaseRestsUntil }, at: now, timestamp: Sample.at,
+            members: Set(members), leaseRests: { _ in leaseRestsUntil }, formerRests: formerRests, at: now,
+            timestamp: Sample.at,
             copies: { copy ?? LedgerCopy(id: $0) }, into: &effects)
     }
 
@@ -76,7 +78,12 @@ struct OwnerBench {
         }
     }
 
-    mutating func stepDown() { owner.stepDown(Sample.ledger, into: &effects) }
+    /// Returns what the next primary takes over.
+    @discardableResult
+    mutating func stepDown() -> LedgerCopy? {
+        owner.stepDown(Sample.ledger, into: &effects)
+        return effects.compactMap { if case .deposed(let copy) = $0 { copy } else { nil } }.last
+    }
     mutating func collect() { owner.collectAtOnce(into: &effects) }
     mutating func adopt(_ tail: [LedgerEntry]) {
         owner.adopt(tail, into: Sample.ledger, timestamp: Sample.at, effects: &effects)

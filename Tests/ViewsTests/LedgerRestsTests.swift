@@ -193,8 +193,12 @@ import Views
         #expect(rests.restsUntil(leaseOf: b) == Self.at(100) + Self.rest)
         #expect(rests.restsUntil(leaseOf: c) == Self.at(100))
         #expect(rests.restsUntil(leaseOf: member("d").id) == nil)
+        #expect(rests.restsUntil(leaseOfFormer: b.name) == Self.at(100) + Self.rest)
+        #expect(rests.restsUntil(leaseOfFormer: c.name) == Self.at(100))
+        #expect(rests.restsUntil(leaseOfFormer: member("d").id.name) < Self.at(100), "it has never left")
         _ = rests.stopped(b, at: Self.at(200))
         #expect(rests.restsUntil(leaseOf: b) == Self.at(200))
+        #expect(rests.restsUntil(leaseOfFormer: b.name) == Self.at(200))
     }
 
     @Test func leasesOfStrangersRestFromWhenThisNodeBeganToLook() {
