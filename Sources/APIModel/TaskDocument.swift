@@ -90,12 +90,18 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     public var onDependencyFailure: String?
     public var parents: [Parent]
     public var payload: RawJSON?
+    /// Of a completed task. Nil as well if it is large and those who keep it cannot be asked now: `resultBytes` says so.
     public var result: RawJSON?
+    public var resultBytes: UInt32?
+    /// The nodes that keep a large result; none: it is with the task.
+    public var resultHolders: [String]?
 
     enum CodingKeys: String, CodingKey {
         case id, status, queue, priority, node, attempt, run, interruptions, retry, timeout, delivery, metadata, worker,
             error
         case payload, result, parents, schedule
+        case resultBytes = "result_bytes"
+        case resultHolders = "result_holders"
         case scheduledFor = "scheduled_for"
         case dependsOn = "depends_on"
         case onDependencyFailure = "on_dependency_failure"
@@ -164,6 +170,8 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         }
         payload = isSummary ? nil : RawJSON(spec.payload)
         result = isSummary ? nil : task.result.map { RawJSON($0) }
+        resultBytes = isSummary ? nil : task.detached?.byteCount ?? task.result.map { UInt32(clamping: $0.count) }
+        resultHolders = isSummary ? nil : task.detached?.holders.map(\.name.rawValue) ?? []
     }
 }
 
@@ -206,6 +214,8 @@ extension TaskDocument: JSONWritable {
             if let payload {
                 object.put(.payload, payload)
                 object.put(.result, result)
+                object.put(.resultBytes, resultBytes)
+                object.put(.resultHolders, resultHolders)
             }
         }
     }

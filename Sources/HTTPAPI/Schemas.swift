@@ -191,7 +191,16 @@ enum Schemas {
 
     private static let taskSummary = object(taskProperties)
     private static let task = object(
-        taskProperties.merging(["payload": anything, "result": anything]) { $1 })
+        taskProperties.merging([
+            "payload": anything,
+            "result": described(
+                anything,
+                "What the task returned. Null as well if result_bytes is not, while the nodes that keep it cannot be asked."
+            ),
+            "result_bytes": nullable(count),
+            "result_holders": described(
+                array(string), "The nodes that keep a large result; none: it is with the task."),
+        ]) { $1 })
 
     private static let taskList = object([
         "tasks": array(reference("TaskSummary")), "next_cursor": nullable(uuid), "missing": missing,

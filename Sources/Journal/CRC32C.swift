@@ -2,7 +2,7 @@
 /// (Kounavis and Berry, 2005). It detects every burst of up to 32 bits, so every flip of one bit.
 ///
 /// Processors have an instruction for it, which Swift reaches only with unsafe flags or another target in C.
-struct CRC32C {
+package struct CRC32C {
     private var register: UInt32 = ~0
 
     var value: UInt32 { ~register }
@@ -49,6 +49,8 @@ struct CRC32C {
     mutating func update(_ number: some FixedWidthInteger) {
         withUnsafeBytes(of: number.bigEndian) { update($0) }
     }
+
+    package static func of(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { of($0) } }
 
     static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         var checksum = CRC32C()

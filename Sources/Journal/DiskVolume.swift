@@ -63,6 +63,19 @@ public final class DiskVolume: Volume, @unchecked Sendable {
         store.replaceFile(files.path(name), with: bytes, completion: completion)
     }
 
+    public func load(
+        _ name: String, from offset: Int, count: Int,
+        completion: @escaping @Sendable (Result<[UInt8]?, SystemError>) -> Void
+    ) {
+        guard let loop else { preconditionFailure("This volume was made without a loop.") }
+        let path = files.path(name)
+        loop.offload {
+            Result { () throws(SystemError) in try FolderFiles.read(path, from: offset, count: count) }
+        } completion: {
+            completion($0)
+        }
+    }
+
     public func perform(
         _ operations: [FileOperation], completion: @escaping @Sendable (Result<Void, FileFailure>) -> Void
     ) {

@@ -68,23 +68,46 @@ final class FolderFiles: @unchecked Sendable {
     }
 
     func read(_ name: String, upTo limit: Int) throws(SystemError) -> [UInt8]? {
+        let path = path(name)
+        return try Self.withFile(path) { descriptor, length throws(SystemError) in
+            guard length <= limit else {
+                throw SystemError(
+                    operation: "read \(path)", code: EFBIG, advice: "at most \(limit) bytes were expected")
+            }
+            return try Self.read(path, descriptor, from: 0, count: length)
+        }
+    }
+
+    /// At most `count` bytes from `offset` on. Touches nothing of a `FolderFiles`: from any thread.
+    static func read(_ path: String, from offset: Int, count: Int) throws(SystemError) -> [UInt8]? {
+        try withFile(path) { descriptor, length throws(SystemError) in
+            try read(path, descriptor, from: offset, count: min(count, max(0, length - offset)))
+        }
+    }
+
+    /// Nil: there is no such file.
+    private static func withFile(
+        _ path: String, _ body: (_ descriptor: Int32, _ length: Int) throws(SystemError) -> [UInt8]
+    ) throws(SystemError) -> [UInt8]? {
         let descriptor: Int32
-        do throws(SystemError) { descriptor = try DurableFile.open(path(name), O_RDONLY | O_CLOEXEC) } catch {
+        do throws(SystemError) { descriptor = try DurableFile.open(path, O_RDONLY | O_CLOEXEC) } catch {
             if error.code == ENOENT { return nil }
             throw error
         }
         defer { close(descriptor) }
         var status = stat()
-        try DurableFile.call("look at \(path(name))") { fstat(descriptor, &status) }
-        let length = Int(status.st_size)
-        guard length <= limit else {
-            throw SystemError(
-                operation: "read \(path(name))", code: EFBIG, advice: "at most \(limit) bytes were expected")
-        }
+        try DurableFile.call("look at \(path)") { fstat(descriptor, &status) }
+        return try body(descriptor, Int(status.st_size))
+    }
+
+    private static func read(
+        _ path: String, _ descriptor: Int32, from offset: Int, count length: Int
+    ) throws(SystemError) -> [UInt8] {
         var failure: Int32 = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             while count < length {
-                let got = Glibc.read(descriptor, buffer.baseAddress?.advanced(by: count), length - count)
+                let got = pread(
+                    descriptor, buffer.baseAddress?.advanced(by: count), length - count, off_t(offset + count))
                 if got > 0 {
                     count += got
                 } else if got == 0 {
@@ -95,7 +118,7 @@ final class FolderFiles: @unchecked Sendable {
                 }
             }
         }
-        guard failure == 0 else { throw SystemError(operation: "read \(path(name))", code: failure) }
+        guard failure == 0 else { throw SystemError(operation: "read \(path)", code: failure) }
         return bytes
     }
 

@@ -27,6 +27,12 @@ public protocol Volume: AnyObject, Sendable {
     func replace(
         _ name: String, with bytes: [UInt8], completion: @escaping @Sendable (Result<Void, SystemError>) -> Void)
 
+    /// A part of a file: at most `count` bytes from `offset` on, fewer at its end; nil if there is no such file. Does not wait
+    /// for `perform`: for files that do not change any more.
+    func load(
+        _ name: String, from offset: Int, count: Int,
+        completion: @escaping @Sendable (Result<[UInt8]?, SystemError>) -> Void)
+
     /// Carries the operations out, one after the other; stops at the first that fails. Calls follow each other.
     func perform(
         _ operations: [FileOperation], completion: @escaping @Sendable (Result<Void, FileFailure>) -> Void)

@@ -29,7 +29,7 @@ struct ArchivedTask {
     }
 
     /// As those that wait for it are told.
-    var outcome: ParentOutcome? { ParentOutcome(status, result: result, failure: failure) }
+    var outcome: ParentOutcome? { ParentOutcome(status, result: result.map { .inline($0) }, failure: failure) }
 
     private static func word(_ value: ArraySlice<UInt8>) -> String? {
         guard value.count > 2, value.first == UInt8(ascii: "\""), value.last == UInt8(ascii: "\"") else { return nil }

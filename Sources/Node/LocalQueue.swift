@@ -64,7 +64,7 @@ actor LocalQueue {
     private var marked: [DurabilityMark] = []
 
     /// Who may hold copies, as of a view and a state of the membership.
-    private struct Candidates {
+    struct Candidates {
         var view: UInt64
         var version: UInt64
         var alive: [StoreHolder]
@@ -236,7 +236,7 @@ actor LocalQueue {
     }
 
     /// Members that may hold a copy, those with the fewest first; and those of whom that is not sure now.
-    private func possibleReplicas(_ view: View) -> Candidates {
+    func possibleReplicas(_ view: View) -> Candidates {
         let (members, version) = node.colleagues.membership.onLoop { ($0.members, $0.version) }
         if let candidates, candidates.view == view.number, candidates.version == version { return candidates }
         var copies: [NodeName: Int] = [:]

@@ -49,6 +49,7 @@ public final class Node: Sendable {
             }
         let platform = NodePlatform(
             scheduler: loop, transport: transport, registry: registry, volume: volume,
+            results: DiskVolume(configuration.dataDirectory, on: loop),
             openGossip: { received, unreachable in
                 try UDPSocket(
                     on: loop, bind: configuration.gossip, onReceive: { received($0, $1) },

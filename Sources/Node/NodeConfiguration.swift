@@ -29,6 +29,8 @@ public struct NodeConfiguration: Sendable {
     public var sync: SyncPolicy
     /// What a node does that has lost the other half of a cluster of two, and knows of no tie-breaker.
     public var onSplit: SplitPolicy
+    /// A larger result is kept by some nodes as a file, and not in the ledger; at most `Limits.inlineResultBytes`.
+    public var inlineResultBytes = Limits.inlineResultBytes
     /// When the next segment of the journal begins.
     public var journalSegmentBytes = 64 << 20
 

@@ -14,6 +14,8 @@ final class NodeContext: Sendable {
     let transport: any PeerTransport
     let registry: any Registry
     let volume: any Volume
+    /// For large results.
+    let results: any Volume
     /// When the loop last turned. From any thread.
     let lastTurn: @Sendable () -> Instant
     /// Where handlers run; nil: Swift's global pool.
@@ -42,6 +44,7 @@ final class NodeContext: Sendable {
         transport = platform.transport
         registry = platform.registry
         volume = platform.volume
+        results = platform.results
         lastTurn = platform.lastTurn
         handlerExecutor = platform.handlerExecutor
         self.logger = logger
@@ -120,11 +123,12 @@ final class Colleagues: Sendable {
     let fence: FenceKeeper
     let workers: WorkerPool
     let archive: ResultArchive
+    let results: ResultStore
     let node: NodeCore
 
     init(
         membership: MembershipActor, views: ViewKeeper, queue: LocalQueue, replicas: Replicas, ledgers: LedgerKeeper,
-        fence: FenceKeeper, workers: WorkerPool, archive: ResultArchive, node: NodeCore
+        fence: FenceKeeper, workers: WorkerPool, archive: ResultArchive, results: ResultStore, node: NodeCore
     ) {
         self.membership = membership
         self.views = views
@@ -134,6 +138,7 @@ final class Colleagues: Sendable {
         self.fence = fence
         self.workers = workers
         self.archive = archive
+        self.results = results
         self.node = node
     }
 }

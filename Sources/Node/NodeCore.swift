@@ -49,7 +49,8 @@ package final class NodeCore: Sendable {
             ledgers: LedgerKeeper(context, recovered: stored.journal),
             fence: FenceKeeper(context, known: stored.record.view),
             workers: WorkerPool(context, handlers: handlers, seed: random.next()),
-            archive: ResultArchive(context, candidate: ClusterID(high: random.next(), low: random.next())), node: self)
+            archive: ResultArchive(context, candidate: ClusterID(high: random.next(), low: random.next())),
+            results: ResultStore(context, files: stored.results), node: self)
     }
 
     package var service: any ClusterService { NodeService(context) }
@@ -73,6 +74,7 @@ package final class NodeCore: Sendable {
             actors.queue.onLoop { $0.start() }
             actors.workers.onLoop { $0.start() }
             actors.archive.onLoop { $0.start() }
+            actors.results.onLoop { $0.start() }
         }
         context.logger.info("node started", metadata: ["generation": "\(context.identity.generation)"])
     }
@@ -95,6 +97,7 @@ package final class NodeCore: Sendable {
                     $0.isIdle || !$0.isBusy && !actors.views.onLoop { $0.hasCompany }
                 }
                 return isSettled && !actors.views.onLoop { $0.isNeeded } && actors.archive.onLoop { $0.isIdle }
+                    && (actors.results.onLoop { $0.count == 0 } || !actors.views.onLoop { $0.hasCompany })
             }
             done = isDone ? done + 1 : 0
             // A state to be reached, looked at twenty times a second: nobody is waiting for the result more urgently.
@@ -111,6 +114,7 @@ package final class NodeCore: Sendable {
         let actors = context.colleagues
         await onLoop { [registry = context.registry] in
             actors.archive.onLoop { $0.stop() }
+            actors.results.onLoop { $0.stop() }
             actors.workers.onLoop { $0.stop() }
             actors.fence.onLoop { $0.stop() }
             actors.queue.onLoop { $0.stop() }

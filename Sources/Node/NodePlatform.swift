@@ -31,6 +31,8 @@ package struct NodePlatform: Sendable {
     package var transport: any PeerTransport
     package var registry: any Registry
     package var volume: any Volume
+    /// For large results, in the same folder: they do not hold up the journal.
+    package var results: any Volume
     package var openGossip: OpenGossip
     package var observePauses: ObservePauses
     /// When the loop last turned. From any thread.
@@ -42,6 +44,7 @@ package struct NodePlatform: Sendable {
 
     package init(
         scheduler: any Scheduler, transport: any PeerTransport, registry: any Registry, volume: any Volume,
+        results: any Volume,
         openGossip: @escaping OpenGossip, observePauses: @escaping ObservePauses,
         lastTurn: @escaping @Sendable () -> Instant, handlerExecutor: (any TaskExecutor)?, seed: UInt64
     ) {
@@ -49,6 +52,7 @@ package struct NodePlatform: Sendable {
         self.transport = transport
         self.registry = registry
         self.volume = volume
+        self.results = results
         self.openGossip = openGossip
         self.observePauses = observePauses
         self.lastTurn = lastTurn

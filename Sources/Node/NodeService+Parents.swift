@@ -83,7 +83,7 @@ extension NodeService {
     private func lookEverywhere(for id: TaskID) async -> ParentLook {
         switch await find(id, wait: .zero) {
         case .found(let task):
-            ParentOutcome(task.status, result: task.result, failure: task.failure).map { .ended($0) } ?? .open
+            ParentOutcome(task.status, result: task.anyResult, failure: task.failure).map { .ended($0) } ?? .open
         case .archived(let document):
             ArchivedTask(document)?.outcome.map { .ended($0) }
                 ?? .unavailable("what the registry has of \(id) is damaged")

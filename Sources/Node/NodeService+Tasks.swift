@@ -9,7 +9,9 @@ import Wire
 extension NodeService {
     /// First the primary of the ledger that the id hints at; then everybody; then the registry. "Unknown" only if nobody
     /// who may have it was missing.
-    func task(_ id: TaskID, wait: Duration?) async -> TaskLookup {
+    func task(_ id: TaskID, wait: Duration?) async -> TaskLookup { await withResult(latest(id, wait: wait)) }
+
+    private func latest(_ id: TaskID, wait: Duration?) async -> TaskLookup {
         let deadline = node.now + (wait ?? .zero)
         while true {
             let began = node.now

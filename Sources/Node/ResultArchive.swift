@@ -227,12 +227,33 @@ actor ResultArchive {
                 continue
             }
             underWay += 1
-            let token = record.resultToken
-            let result = StoredResult(
-                id: id, token: token,
-                document: document(record, cluster), ttl: .milliseconds(Int64(clamping: max(1, record.spec.resultTTL))))
-            node.registry.writeResult(result) { [self] outcome in onLoop { $0.wrote(id, token, outcome) } }
+            if record.detachedResult == nil { write(record, nil, cluster) } else { fetch(record) }
         }
+    }
+
+    /// The registry is given the whole document, also if the result is kept elsewhere.
+    private func fetch(_ record: TaskRecord) {
+        let service = NodeService(node)
+        Task.detached(executorPreference: node.handlerExecutor) { [self] in
+            var result: [UInt8]?
+            if let (id, detached) = record.detachedResult { result = await service.load(id, detached) }
+            node.scheduler.execute { [result] in self.onLoop { $0.fetched(record, result) } }
+        }
+    }
+
+    private func fetched(_ record: TaskRecord, _ result: [UInt8]?) {
+        if let result, let cluster, !isStopped { return write(record, result, cluster) }
+        underWay -= 1
+        // Whoever keeps it may come back. Not again before the next look.
+        waiting.append(record.id)
+    }
+
+    private func write(_ record: TaskRecord, _ result: [UInt8]?, _ cluster: ClusterID) {
+        let (id, token) = (record.id, record.resultToken)
+        let stored = StoredResult(
+            id: id, token: token, document: document(record, result, cluster),
+            ttl: .milliseconds(Int64(clamping: max(1, record.spec.resultTTL))))
+        node.registry.writeResult(stored) { [self] outcome in onLoop { $0.wrote(id, token, outcome) } }
     }
 
     private func wrote(_ id: TaskID, _ token: Token, _ result: Result<WriteOutcome, RegistryError>) {
@@ -267,13 +288,17 @@ actor ResultArchive {
     }
 
     /// As `GET /api/tasks/{id}` shows it, with the cluster's id before it.
-    private func document(_ record: TaskRecord, _ cluster: ClusterID) -> [UInt8] {
-        let snapshot = TaskSnapshot(record, owner: node.name, at: node.now, timestamp: node.timestamp)
+    private func document(_ record: TaskRecord, _ result: [UInt8]?, _ cluster: ClusterID) -> [UInt8] {
+        var snapshot = TaskSnapshot(record, owner: node.name, at: node.now, timestamp: node.timestamp)
+        if let result {
+            snapshot.result = result
+            snapshot.detached = nil
+        }
         let workflow =
             record.spec.isWorkflow ? node.colleagues.queue.onLoop { $0.snapshot(ofWorkflow: record.id) } : nil
         let body =
             workflow.map { JSONWriter.bytes(of: WorkflowDocument($0), reserving: 4096) }
-            ?? JSONWriter.bytes(of: TaskDocument(snapshot), reserving: 1024 + record.cost)
+            ?? JSONWriter.bytes(of: TaskDocument(snapshot), reserving: 1024 + record.cost + (result?.count ?? 0))
         return Array("{\"cluster\":\"\(cluster)\",".utf8) + body.dropFirst()
     }
 
@@ -299,7 +324,8 @@ extension TaskSnapshot {
             stolenBy: worker == owner ? nil : worker,
             createdAt: record.id.createdAt, startedAt: record.startedAt, finishedAt: record.finishedAt,
             dueAt: record.due.map { Timestamp(milliseconds: timestamp.milliseconds + ($0 - now).milliseconds) },
-            result: record.result, failure: record.failure, isCancelRequested: record.isCancelRequested,
+            result: record.result?.inline, finalToken: record.finalToken, detached: record.result?.detached,
+            failure: record.failure, isCancelRequested: record.isCancelRequested,
             duplicatesDiscarded: record.duplicatesDiscarded, parents: record.parents)
     }
 }

@@ -14,6 +14,7 @@ import Wire
 /// | `node` | whose folder it is: format, cluster, name, the identities of the disk (who votes) and of the store (who holds copies) |
 /// | `view` | the voter's record: generation, last view, promise, accepted view; checksummed |
 /// | `journal-...` | the ledgers: see `Journal` |
+/// | `result-...` | large results: see `ResultStore` |
 ///
 /// A folder without `node` is a new one. One with `node` whose `view` is missing or damaged is refused: a voter that has
 /// forgotten its promises must not vote under the same identity. A journal that was set aside leaves its store's identity
@@ -29,6 +30,8 @@ package struct StoredNode: Sendable {
     /// The copies that the journal holds.
     package let ledgers: [LedgerCopy]
     let journal: RecoveredJournal
+    /// The names of files with results.
+    let results: [String]
 
     /// Reads the folder, makes what is missing, and writes down the generation of this start. Blocks.
     ///
@@ -134,6 +137,9 @@ package struct StoredNode: Sendable {
         self.record = record
         ledgers = stored.copies
         journal = recovered
+        let files = try volume.list()
+        try volume.performNow(files.filter(ResultFile.isLeftOver).map { .remove($0) })
+        results = files
     }
 }
 

@@ -91,6 +91,7 @@ final class Switchboard: PeerDelegate {
             let name = try frame.read(at: now) { reader throws(WireError) in try reader.scheduleName() }
             let statuses = actors.queue.onLoop { $0.schedules(name) }
             reply(Frame(.schedules, at: now) { $0.array(statuses) { $0.scheduleStatus($1) } })
+        case .keep, .read, .needed: try route(results: frame, tag, reply)
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
         case .keyed, .ship: try route(keys: frame, tag, reply)
         case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
@@ -158,6 +159,36 @@ final class Switchboard: PeerDelegate {
                     reply(Frame(.forward, at: node.now) { $0.forwardReply(answer) })
                 }
             }
+        }
+    }
+
+    private func route(results frame: Frame, _ tag: MessageTag, _ reply: @escaping PeerReply) throws(WireError) {
+        let now = node.now
+        let node = node
+        switch tag {
+        case .keep:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.keepRequest() }
+            actors.results.onLoop { results in
+                results.take(request) { isKept in reply(Frame(.keep, at: node.now) { $0.bool(isKept) }) }
+            }
+        case .read:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.readRequest() }
+            actors.results.onLoop { results in
+                results.read(request.id, from: Int(request.offset)) { part in
+                    reply(Frame(.read, at: node.now) { $0.optional(part) { $0.byteString($1) } })
+                }
+            }
+        default:
+            let (holder, ids) = try frame.read(at: now) { reader throws(WireError) in
+                (
+                    try reader.storeHolder(),
+                    try reader.array(upTo: Limits.askedResults, "results") { reader throws(WireError) in
+                        try reader.resultID()
+                    }
+                )
+            }
+            let needs = actors.queue.onLoop { $0.needs(of: ids, by: holder) }
+            reply(Frame(.needed, at: now) { $0.array(needs) { $0.uint8($1.rawValue) } })
         }
     }
 
@@ -247,7 +278,8 @@ final class Switchboard: PeerDelegate {
             }
             actors.queue.onLoop { $0.heard(news) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
-            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship, .claim, .schedules:
+            .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship, .claim, .schedules, .keep,
+            .read, .needed:
             throw .invalid("a request sent as a message")
         }
     }

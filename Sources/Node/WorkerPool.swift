@@ -214,7 +214,7 @@ actor WorkerPool {
         let task = Task.detached(executorPreference: node.handlerExecutor) { [self] in
             // The loop has checked it; this thread may have been held up since.
             let mayStart = gate.isOpen(at: scheduler.boottime)
-            let outcome = mayStart ? await Self.outcome(of: handler, input) : .released
+            let outcome = mayStart ? await outcome(of: handler, input, attempt) : .released
             scheduler.execute { self.onLoop { $0.ended(attempt, outcome) } }
         }
         let timer = scheduler.schedule(after: .milliseconds(Int64(assignment.spec.timeout))) { [self] in
@@ -231,7 +231,9 @@ actor WorkerPool {
         }
     }
 
-    private static func outcome(of handler: any TaskHandler, _ input: TaskAttempt) async -> AttemptOutcome {
+    private nonisolated func outcome(
+        of handler: any TaskHandler, _ input: TaskAttempt, _ attempt: AttemptID
+    ) async -> AttemptOutcome {
         do {
             let result = try await handler.run(input)
             guard result.count <= Limits.resultBytes else {
@@ -242,11 +244,19 @@ actor WorkerPool {
                             "the result has \(result.count) bytes, more than the \(Limits.resultBytes) that are kept",
                         isRetryable: false))
             }
-            return .completed(result)
+            guard result.count > node.configuration.inlineResultBytes else { return .completed(.inline(result)) }
+            if let detached = await NodeService(node).keep(result, of: attempt) {
+                return .completed(.detached(detached))
+            }
+            return .failed(
+                TaskFailure(
+                    type: "result_not_kept",
+                    message: "no node has room for the result of \(result.count) bytes: give their data folders room",
+                    isRetryable: true))
         } catch let error as HandlerError {
             return .failed(
                 TaskFailure(
-                    type: cut(error.type, to: Limits.nameBytes), message: cut(error.message),
+                    type: Self.cut(error.type, to: Limits.nameBytes), message: Self.cut(error.message),
                     isRetryable: error.isRetryable,
                     retryAfter: error.retryAfter.map { rest in
                         UInt32(clamping: min(rest.milliseconds, Int64(Limits.retryAfterMilliseconds)))
@@ -254,7 +264,7 @@ actor WorkerPool {
         } catch is CancellationError {
             return .stopped
         } catch {
-            return .failed(TaskFailure(type: "handler_error", message: cut("\(error)"), isRetryable: true))
+            return .failed(TaskFailure(type: "handler_error", message: Self.cut("\(error)"), isRetryable: true))
         }
     }
 
@@ -395,7 +405,7 @@ actor WorkerPool {
         while !rest.isEmpty {
             var size = 0
             let batch = rest.prefix { report in
-                if case .completed(let result) = report.outcome { size += result.count }
+                if case .completed(.inline(let result)) = report.outcome { size += result.count }
                 size += 64
                 return size <= Limits.reportBytes
             }

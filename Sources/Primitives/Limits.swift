@@ -7,7 +7,9 @@ public enum Limits {
     /// One task's payload.
     public static let payloadBytes = 1 << 20
     /// What a handler may return; a longer result fails the attempt.
-    public static let resultBytes = 1 << 20
+    public static let resultBytes = 16 << 20
+    /// A result that a ledger holds itself; a larger one is detached.
+    public static let inlineResultBytes = 64 << 10
     /// Message of a failed attempt; a longer one is cut.
     public static let errorBytes = 4096
     /// What the errors of dead letters are searched for.

@@ -152,6 +152,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case resultNeverArchived = "result-never-archived"
     /// An outcome that the registry did not take counts as written.
     case unwrittenResultForgotten = "unwritten-result-forgotten"
+    /// An outcome with a large result is reported, though nobody keeps that.
+    case resultKeptByNobody = "result-kept-by-nobody"
+    /// Large results are removed after a while, needed or not.
+    case neededResultRemoved = "needed-result-removed"
     /// Who waits for a task is forgotten when the task gets another owner.
     case waitersForgotten = "waiters-forgotten"
     /// A submission that was forwarded and not answered is forwarded to another node as well.

@@ -4,9 +4,9 @@ extension Limits {
     /// Commands that wait for Redis's answer.
     static let registryCommands = 8192
     /// Bytes of these commands.
-    static let registryBytes = 32 << 20
+    static let registryBytes = 64 << 20
     /// One reply of Redis: a result's document with all that belongs to it, and room.
-    static let registryReplyBytes = 8 << 20
+    static let registryReplyBytes = 24 << 20
     /// Elements of one array in a reply.
     static let registryReplyElements = 16_384
     /// One member's entry.
@@ -15,7 +15,7 @@ extension Limits {
     static let registryMemberKeys = 4096
     static let registryScanRounds = 65_536
     /// One result's document: the result and the error, escaped, with what surrounds them.
-    static let registryDocumentBytes = 4 << 20
+    static let registryDocumentBytes = 20 << 20
     /// Databases of a Redis.
     static let redisDatabase = 1_000_000
 }

@@ -183,7 +183,12 @@ public struct TaskSnapshot: Sendable, Hashable {
     public var finishedAt: Timestamp?
     /// When a scheduled task is due.
     public var dueAt: Timestamp?
+    /// Of a completed task; nil as well if it is detached, and was not fetched or cannot be had.
     public var result: [UInt8]?
+    /// The token of the attempt that completed it, or failed it for good.
+    public var finalToken: Token?
+    /// Who keeps the result, if the ledger does not.
+    public var detached: DetachedResult?
     /// Of the last failed attempt.
     public var failure: TaskFailure?
     public var isCancelRequested: Bool
@@ -196,7 +201,9 @@ public struct TaskSnapshot: Sendable, Hashable {
         id: TaskID, spec: TaskSpec, status: TaskStatus, owner: NodeName?, attempt: UInt32 = 0,
         run: UInt32 = 1, interruptions: UInt32 = 0,
         worker: NodeName? = nil, stolenBy: NodeName? = nil, createdAt: Timestamp, startedAt: Timestamp? = nil,
-        finishedAt: Timestamp? = nil, dueAt: Timestamp? = nil, result: [UInt8]? = nil, failure: TaskFailure? = nil,
+        finishedAt: Timestamp? = nil, dueAt: Timestamp? = nil, result: [UInt8]? = nil, finalToken: Token? = nil,
+        detached: DetachedResult? = nil,
+        failure: TaskFailure? = nil,
         isCancelRequested: Bool = false, duplicatesDiscarded: UInt32 = 0, parents: [ParentOutcome?] = []
     ) {
         self.id = id
@@ -213,6 +220,8 @@ public struct TaskSnapshot: Sendable, Hashable {
         self.finishedAt = finishedAt
         self.dueAt = dueAt
         self.result = result
+        self.finalToken = finalToken
+        self.detached = detached
         self.failure = failure
         self.isCancelRequested = isCancelRequested
         self.duplicatesDiscarded = duplicatesDiscarded

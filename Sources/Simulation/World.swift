@@ -131,6 +131,7 @@ package struct WorldSettings: Sendable {
     package var sync = SyncPolicy.always
     package var onSplit = NodeConfiguration.SplitPolicy.survive
     package var journalSegmentBytes = 4 << 20
+    package var inlineResultBytes = 64 << 10
     package var links = LinkTuning()
     package var network = NetworkSettings()
     package var disk = DiskSettings()

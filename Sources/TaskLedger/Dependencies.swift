@@ -73,7 +73,7 @@ public struct ParentOutcome: Hashable, Sendable {
     }
 
     /// Nil: the task has not ended.
-    public init?(_ status: TaskStatus, result: [UInt8]?, failure: TaskFailure?) {
+    public init?(_ status: TaskStatus, result: TaskResult?, failure: TaskFailure?) {
         switch status {
         case .completed: end = .completed
         case .failed: end = .failed
@@ -81,8 +81,8 @@ public struct ParentOutcome: Hashable, Sendable {
         case .expired: end = .expired
         case .scheduled, .blocked, .pending, .processing: return nil
         }
-        resultBytes = UInt32(clamping: result?.count ?? 0)
-        self.result = result.flatMap { $0.count <= Limits.parentResultBytes ? $0 : nil }
+        resultBytes = UInt32(clamping: result?.byteCount ?? 0)
+        self.result = result?.inline.flatMap { $0.count <= Limits.parentResultBytes ? $0 : nil }
         self.failure = end == .failed ? failure?.shortened : nil
     }
 

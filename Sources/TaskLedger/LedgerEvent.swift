@@ -38,7 +38,7 @@ public enum LedgerEvent: Hashable, Sendable {
     case leased(TaskID, Lease)
     /// The executor began the attempt.
     case started(TaskID, Token, at: Timestamp)
-    case completed(TaskID, Token, result: [UInt8], by: NodeName, at: Timestamp)
+    case completed(TaskID, Token, result: TaskResult, by: NodeName, at: Timestamp)
     /// For good.
     case failed(TaskID, Token, TaskFailure, by: NodeName?, at: Timestamp)
     /// An attempt failed, and another one is due later.
@@ -67,6 +67,8 @@ public enum LedgerEvent: Hashable, Sendable {
     case workflowFailing(TaskID, by: TaskID, at: Timestamp)
     /// All that belongs to the workflow has ended.
     case workflowEnded(TaskID, TaskStatus, TaskFailure?, at: Timestamp)
+    /// Other nodes keep the detached result of that attempt from now on.
+    case resultMoved(TaskID, Token, to: [StoreHolder])
 
     /// The task that it is about; nil: none.
     public var task: TaskID? {
@@ -77,7 +79,8 @@ public enum LedgerEvent: Hashable, Sendable {
         case .leased(let id, _), .started(let id, _, _), .completed(let id, _, _, _, _), .failed(let id, _, _, _, _),
             .rescheduled(let id, _, _, _, _), .interrupted(let id, _, _, _), .cancelRequested(let id, _),
             .cancelled(let id, _), .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id),
-            .changed(let id, _, _, _), .retried(let id, _, _, _), .dependencyEnded(let id, _, _, _):
+            .changed(let id, _, _, _), .retried(let id, _, _, _), .dependencyEnded(let id, _, _, _),
+            .resultMoved(let id, _, _):
             id
         case .bound: nil
         }
@@ -89,7 +92,8 @@ public enum LedgerEvent: Hashable, Sendable {
         case .accepted(let acceptance): 160 + acceptance.spec.cost
         case .acceptedTogether(let acceptances): acceptances.reduce(0) { $0 + 160 + $1.spec.cost }
         case .workflowEnded(_, _, let failure, _): 64 + (failure?.message.utf8.count ?? 0)
-        case .completed(_, _, let result, _, _): 64 + result.count
+        case .completed(_, _, let result, _, _): 64 + result.cost
+        case .resultMoved(_, _, let holders): 64 + 64 * holders.count
         case .failed(_, _, let failure, _, _), .rescheduled(_, _, let failure, _, _): 64 + failure.message.utf8.count
         case .dependencyEnded(_, _, let outcome, _): 64 + outcome.cost
         case .leased, .started, .interrupted, .cancelRequested, .cancelled, .expired, .duplicateDiscarded, .forgotten,

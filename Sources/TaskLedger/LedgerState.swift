@@ -29,6 +29,8 @@ public struct LedgerState: Sendable {
     private(set) var released: TaskID?
 
     private var processing: Set<TaskID> = []
+    /// Tasks that have completed, and whose results are kept elsewhere. Never iterated unsorted.
+    private(set) var detached: Set<TaskID> = []
     /// Tasks that were forgotten not long ago, with the token of their outcome: a later outcome of one is a duplicate.
     private(set) var forgotten: [TaskID: Token] = [:]
     private var forgottenOrder: Deque<TaskID> = []
@@ -172,6 +174,9 @@ public struct LedgerState: Sendable {
         let status = Int(record.status.rawValue)
         if record.status == .processing {
             if sign > 0 { processing.insert(record.id) } else { processing.remove(record.id) }
+        }
+        if record.result?.detached != nil {
+            if sign > 0 { detached.insert(record.id) } else { detached.remove(record.id) }
         }
         // A workflow is in no queue.
         guard !record.spec.isWorkflow else { return }

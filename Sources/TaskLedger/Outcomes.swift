@@ -2,7 +2,7 @@ public import Primitives
 
 /// How an attempt ended, as its executor reports it.
 public enum AttemptOutcome: Hashable, Sendable {
-    case completed([UInt8])
+    case completed(TaskResult)
     case failed(TaskFailure)
     /// It was stopped since its owner asked for that.
     case stopped

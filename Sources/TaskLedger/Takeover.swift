@@ -237,7 +237,7 @@ extension TaskOwner {
                 record(entry.event, in: index, then: .ended(id))
             case .accepted, .leased, .started, .completed, .failed, .rescheduled, .interrupted, .cancelRequested,
                 .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried, .dependencyEnded,
-                .acceptedTogether, .workflowFailing, .workflowEnded:
+                .acceptedTogether, .workflowFailing, .workflowEnded, .resultMoved:
                 break
             }
         }

@@ -35,7 +35,7 @@ public struct TaskRecord: Hashable, Sendable {
     /// Who had the last attempt.
     public internal(set) var worker: NodeName?
     public internal(set) var finishedAt: Timestamp?
-    public internal(set) var result: [UInt8]?
+    public internal(set) var result: TaskResult?
     /// Of the last failed attempt.
     public internal(set) var failure: TaskFailure?
     /// The token under which the last outcome was reached, of this run or of the one before.
@@ -69,7 +69,8 @@ public struct TaskRecord: Hashable, Sendable {
         id: TaskID, spec: TaskSpec, status: TaskStatus, enqueuedAt: Instant, due: Instant?, expires: Instant?,
         lease: Lease?, run: UInt32, attempts: UInt32, idleLeases: UInt32, failures: UInt32,
         interruptions: UInt32, isCancelRequested: Bool,
-        duplicatesDiscarded: UInt32, startedAt: Timestamp?, worker: NodeName?, finishedAt: Timestamp?, result: [UInt8]?,
+        duplicatesDiscarded: UInt32, startedAt: Timestamp?, worker: NodeName?, finishedAt: Timestamp?,
+        result: TaskResult?,
         failure: TaskFailure?, finalToken: Token?, leasedAt: Timestamp? = nil, changes: UInt32 = 0,
         parents: [ParentOutcome?] = [], failedBy: TaskID? = nil, history: TaskHistory = TaskHistory(),
         ordinal: UInt64 = 0, isBehind: Bool = false
@@ -156,7 +157,7 @@ public struct TaskRecord: Hashable, Sendable {
 
     /// About how many bytes it takes.
     public var cost: Int {
-        400 + spec.cost + (result?.count ?? 0) + (failure?.message.utf8.count ?? 0) + history.cost
+        400 + spec.cost + (result?.cost ?? 0) + (failure?.message.utf8.count ?? 0) + history.cost
             + parents.reduce(0) { $0 + ($1?.cost ?? 0) }
     }
 
@@ -171,11 +172,15 @@ public struct TaskRecord: Hashable, Sendable {
     mutating func apply(_ event: LedgerEvent) {
         if case .duplicateDiscarded = event { duplicatesDiscarded &+= 1 }
         guard !status.isFinal else {
-            if case .retried(_, let run, let enqueuedAt, let at) = event { begin(run, enqueuedAt, at) }
+            switch event {
+            case .retried(_, let run, let enqueuedAt, let at): begin(run, enqueuedAt, at)
+            case .resultMoved(_, let token, let holders): moveResult(of: token, to: holders)
+            default: break
+            }
             return
         }
         switch event {
-        case .accepted, .acceptedTogether, .bound, .duplicateDiscarded, .forgotten, .retried:
+        case .accepted, .acceptedTogether, .bound, .duplicateDiscarded, .forgotten, .retried, .resultMoved:
             break
         case .workflowFailing(_, let step, _):
             failedBy = step
@@ -247,6 +252,12 @@ public struct TaskRecord: Hashable, Sendable {
         case .dependencyEnded(_, let parent, let outcome, let at):
             learn(outcome, of: parent, at: at)
         }
+    }
+
+    private mutating func moveResult(of token: Token, to holders: [StoreHolder]) {
+        guard finalToken == token, var detached = result?.detached else { return }
+        detached.holders = holders
+        result = .detached(detached)
     }
 
     mutating func end(_ status: TaskStatus, _ token: Token?, _ at: Timestamp) {

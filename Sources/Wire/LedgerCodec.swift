@@ -66,7 +66,7 @@ extension ByteWriter {
         switch value.outcome {
         case .completed(let result):
             uint8(1)
-            byteString(result)
+            taskResult(result)
         case .failed(let failure):
             uint8(2)
             taskFailure(failure)
@@ -138,7 +138,7 @@ extension ByteReader {
 
     private mutating func attemptOutcome() throws(WireError) -> AttemptOutcome {
         switch try uint8() {
-        case 1: .completed(try byteString(upTo: Limits.resultBytes, "result"))
+        case 1: .completed(try taskResult())
         case 2: .failed(try taskFailure())
         case 3: .stopped
         case 4: .released

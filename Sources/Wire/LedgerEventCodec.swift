@@ -38,7 +38,7 @@ extension ByteWriter {
             timestamp(at)
         case .completed(_, let token, let result, let executor, let at):
             self.token(token)
-            byteString(result)
+            taskResult(result)
             nodeName(executor)
             timestamp(at)
         case .failed(_, let token, let failure, let executor, let at):
@@ -65,6 +65,9 @@ extension ByteWriter {
             varint(UInt64(run))
             instant(enqueuedAt)
             timestamp(at)
+        case .resultMoved(_, let token, let holders):
+            self.token(token)
+            array(holders) { $0.storeHolder($1) }
         case .dependencyEnded(_, let parent, let outcome, let at):
             taskID(parent)
             parentOutcome(outcome)
@@ -92,7 +95,7 @@ extension ByteReader {
         case 3: .started(try taskID(), try attemptToken(), at: try timestamp())
         case 4:
             .completed(
-                try taskID(), try attemptToken(), result: try byteString(upTo: Limits.resultBytes, "result"),
+                try taskID(), try attemptToken(), result: try taskResult(),
                 by: try nodeName(), at: try timestamp())
         case 5:
             .failed(
@@ -118,6 +121,7 @@ extension ByteReader {
                 try taskID(), try finalStatus(),
                 try optional { (reader) throws(WireError) in try reader.taskFailure() }, at: try timestamp())
         case 15: .bound(try keyBindings())
+        case 25: .resultMoved(try taskID(), try attemptToken(), to: try resultHolders())
         default: throw .invalid("kind of ledger event")
         }
     }
@@ -145,6 +149,7 @@ extension LedgerEvent {
         case .acceptedTogether: 22
         case .workflowFailing: 23
         case .workflowEnded: 24
+        case .resultMoved: 25
         case .bound: 15
         }
     }

@@ -48,6 +48,12 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case claim = 30
     /// The name of a schedule, or none for all; a `ScheduleStatus` of each whose home it is.
     case schedules = 31
+    /// `KeepRequest`; a bool: it has the part, and all of the result durably after the last one.
+    case keep = 48
+    /// `ReadRequest`; a part of the result, or nothing.
+    case read = 49
+    /// `ResultID`s that the asker keeps, on which disk; a `ResultNeed` for each.
+    case needed = 50
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.

@@ -87,7 +87,7 @@ extension ByteWriter {
         optional(value.startedAt) { $0.timestamp($1) }
         optional(value.worker) { $0.nodeName($1) }
         optional(value.finishedAt) { $0.timestamp($1) }
-        optional(value.result) { $0.byteString($1) }
+        optional(value.result) { $0.taskResult($1) }
         optional(value.failure) { $0.taskFailure($1) }
         optional(value.finalToken) { $0.token($1) }
         optional(value.leasedAt) { $0.timestamp($1) }
@@ -208,9 +208,7 @@ extension ByteReader {
             duplicatesDiscarded: try counter("duplicates"), startedAt: try optionalTimestamp(),
             worker: try optional { (reader) throws(WireError) in try reader.nodeName() },
             finishedAt: try optionalTimestamp(),
-            result: try optional { (reader) throws(WireError) in
-                try reader.byteString(upTo: Limits.resultBytes, "result")
-            },
+            result: try optional { (reader) throws(WireError) in try reader.taskResult() },
             failure: try optional { (reader) throws(WireError) in try reader.taskFailure() },
             finalToken: try optional { (reader) throws(WireError) in try reader.attemptToken() },
             leasedAt: try optionalTimestamp(), changes: try counter("changes"), parents: try parentOutcomes(),

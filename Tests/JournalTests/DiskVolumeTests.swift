@@ -27,6 +27,27 @@ struct DiskVolumeTests {
         }
     }
 
+    /// A part of a file, while others write.
+    @Test func partsAreRead() async throws {
+        try await withFolder { folder in
+            try await withLoop { loop in
+                let volume = DiskVolume(folder, on: loop)
+                let bytes = (0..<600_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+                try volume.performNow([.create("a", reserving: 0), .append("a", bytes)])
+                func load(_ name: String, _ offset: Int, _ count: Int) async throws -> [UInt8]? {
+                    let result: Result<[UInt8]?, SystemError> = await loop.wait { done in
+                        volume.load(name, from: offset, count: count) { done($0) }
+                    }
+                    return try result.get()
+                }
+                for (offset, count) in [(0, 10), (1 << 18, 1 << 18), (599_999, 10), (600_000, 10), (700_000, 1)] {
+                    #expect(try await load("a", offset, count) == Array(bytes.dropFirst(offset).prefix(count)))
+                }
+                #expect(try await load("b", 0, 1) == nil)
+            }
+        }
+    }
+
     /// What is in the kernel's memory alone after a failed sync counts as clean there: only what is written again is synced.
     @Test func rewritingChangesNothingThatIsRead() async throws {
         try await withFolder { folder in

@@ -79,6 +79,11 @@ final class MemoryVolume: Volume, @unchecked Sendable {
         }
     }
 
+    func load(
+        _ name: String, from offset: Int, count: Int,
+        completion: @escaping @Sendable (Result<[UInt8]?, SystemError>) -> Void
+    ) { preconditionFailure("The journal reads nothing while it runs.") }
+
     func replaceNow(_ name: String, with bytes: [UInt8]) throws(SystemError) {
         preconditionFailure("The journal replaces nothing.")
     }

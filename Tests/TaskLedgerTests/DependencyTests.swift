@@ -85,7 +85,7 @@ struct DependencyTests {
         #expect(record.parents.map { $0?.result != nil } == [true, true, true, true, false])
         #expect(record.parents.last??.resultBytes == UInt32(Limits.parentResultBytes))
         let large = ParentOutcome(
-            .completed, result: [UInt8](repeating: 0x31, count: Limits.parentResultBytes + 1), failure: nil)
+            .completed, result: .inline([UInt8](repeating: 0x31, count: Limits.parentResultBytes + 1)), failure: nil)
         #expect(large?.result == nil)
         #expect(large?.resultBytes == UInt32(Limits.parentResultBytes + 1))
     }

@@ -79,7 +79,7 @@ import Testing
             ids += try bench.submit(TaskOwnerTests.spec())
             bench.owner.slotsFree(1)
             let start = try #require(bench.turn().starts.first)
-            bench.report(start.attempt, .completed(result))
+            bench.report(start.attempt, .completed(.inline(result)))
             bench.collect()
             bench.effects = []
             if hasRegistry, let id = ids.last { bench.archived(id) }
@@ -97,7 +97,7 @@ import Testing
         let result = Array(repeating: UInt8(ascii: "1"), count: Limits.outcomeBytes)
         let id = try #require(try bench.submit(TaskOwnerTests.spec()).first)
         let start = try #require(bench.turn().starts.first)
-        bench.report(start.attempt, .completed(result))
+        bench.report(start.attempt, .completed(.inline(result)))
         bench.collect()
         #expect(bench.owner.heldBytes > 0)
         bench.archived(id)

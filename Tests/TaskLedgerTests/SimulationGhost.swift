@@ -13,7 +13,7 @@ struct SimulationGhost {
 
     struct Outcome: Equatable {
         var status: TaskStatus
-        var result: [UInt8]?
+        var result: TaskResult?
         var token: Token?
     }
 
@@ -110,7 +110,7 @@ struct SimulationGhost {
             failure.type != "e" || failure.message == "\(token)"
                 ? nil : "\(id): the failure of \(failure.message) is taken for that of \(token)"
         case .completed(let id, let token, let result, _, _):
-            result == Array("\(token)".utf8) ? nil : "\(id): a result of another attempt than \(token)"
+            result == .inline(Array("\(token)".utf8)) ? nil : "\(id): a result of another attempt than \(token)"
         default: nil
         }
     }

@@ -391,7 +391,7 @@ extension Simulation {
         }
         let outcome: AttemptOutcome =
             chance(75)
-            ? .completed(Array("\(assignment.token)".utf8))
+            ? .completed(.inline(Array("\(assignment.token)".utf8)))
             : .failed(TaskFailure(type: "e", message: "\(assignment.token)", isRetryable: chance(80)))
         let delay = milliseconds(chance(80) ? 1...60 : 60...700)
         schedule(

@@ -56,7 +56,7 @@ struct WorkflowTests {
         }
 
         mutating func complete(_ assignment: Assignment?, result: [UInt8] = [0x31]) throws {
-            node.report(try #require(assignment).attempt, .completed(result))
+            node.report(try #require(assignment).attempt, .completed(.inline(result)))
         }
 
         mutating func fail(_ assignment: Assignment?) throws {

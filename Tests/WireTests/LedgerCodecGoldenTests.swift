@@ -52,7 +52,7 @@ import Wire
             (.started(Self.id, Self.token, at: Self.at), "03" + Self.idHex + Self.tokenHex + "05"),
             (
                 .completed(Self.id, Self.token, result: [0x31], by: node.name, at: Self.at),
-                "04" + Self.idHex + Self.tokenHex + "0131" + "016e" + "05"
+                "04" + Self.idHex + Self.tokenHex + "010131" + "016e" + "05"
             ),
             (
                 .failed(Self.id, Self.token, Self.failure, by: node.name, at: Self.at),
@@ -296,7 +296,7 @@ import Wire
         #expect(Self.hex { $0.assignment(assignment) } == attemptHex + Self.specHex + "01" + "00")
 
         let outcomes: [(AttemptOutcome, String)] = [
-            (.completed([0x31]), "01" + "0131"), (.failed(Self.failure), "02" + Self.failureHex), (.stopped, "03"),
+            (.completed([0x31]), "01" + "010131"), (.failed(Self.failure), "02" + Self.failureHex), (.stopped, "03"),
             (.released, "04"),
         ]
         for (outcome, hex) in outcomes {

@@ -128,8 +128,9 @@ import Wire
                 { $0.attemptReport(AttemptReport(attempt: attempt, outcome: outcome)) },
                 { (r) throws(WireError) in try r.attemptReport() })
         }
-        #expect(throws: Never.self) { try read(.completed(Array(repeating: 1, count: 1 << 20))) }
-        #expect(throws: WireError.tooLarge("result")) { try read(.completed(Array(repeating: 1, count: 1 << 20 + 1))) }
+        func result(_ count: Int) -> AttemptOutcome { .completed(.inline(Array(repeating: 1, count: count))) }
+        #expect(throws: Never.self) { try read(result(64 << 10)) }
+        #expect(throws: WireError.tooLarge("result")) { try read(result(64 << 10 + 1)) }
         #expect(throws: WireError.tooLarge("message of failure")) {
             try read(.failed(TaskFailure(type: "t", message: Self.text(4097), isRetryable: false)))
         }

@@ -113,12 +113,26 @@ extension SeededGenerator {
         return failure
     }
 
+    mutating func result() -> TaskResult {
+        .random(using: &self)
+            ? .inline(bytes())
+            : .detached(
+                DetachedResult(byteCount: 70_000, checksum: UInt32(truncatingIfNeeded: next()), holders: holders()))
+    }
+
+    private mutating func holders() -> [StoreHolder] {
+        (0...Int.random(in: 0..<Limits.copies, using: &self)).map { _ in
+            StoreHolder(name: node(), store: StoreID(next()))
+        }
+    }
+
     mutating func event() -> LedgerEvent {
-        switch Int.random(in: 1...17, using: &self) {
+        switch Int.random(in: 1...18, using: &self) {
+        case 18: .resultMoved(task(), token(), to: holders())
         case 1: .accepted(acceptance())
         case 2: .leased(task(), lease())
         case 3: .started(task(), token(), at: timestamp())
-        case 4: .completed(task(), token(), result: bytes(), by: node(), at: timestamp())
+        case 4: .completed(task(), token(), result: result(), by: node(), at: timestamp())
         case 5: .failed(task(), token(), failure(), by: maybe { $0.node() }, at: timestamp())
         case 6: .rescheduled(task(), token(), failure(), due: instant(), at: timestamp())
         case 7: .interrupted(task(), token(), isBlamed: .random(using: &self), at: timestamp())
@@ -151,7 +165,7 @@ extension SeededGenerator {
             attempts: count(),
             idleLeases: count(), failures: count(), interruptions: count(), isCancelRequested: .random(using: &self),
             duplicatesDiscarded: count(), startedAt: maybe { $0.timestamp() }, worker: maybe { $0.node() },
-            finishedAt: status.isFinal ? timestamp() : nil, result: maybe { $0.bytes() },
+            finishedAt: status.isFinal ? timestamp() : nil, result: maybe { $0.result() },
             failure: maybe { $0.failure() },
             finalToken: maybe { $0.token() }, leasedAt: maybe { $0.timestamp() }, changes: count(), parents: parents,
             failedBy: maybe { $0.task() },
@@ -193,7 +207,7 @@ extension SeededGenerator {
     mutating func report() -> AttemptReport {
         let outcome: AttemptOutcome =
             switch Int.random(in: 1...4, using: &self) {
-            case 1: .completed(bytes())
+            case 1: .completed(result())
             case 2: .failed(failure())
             case 3: .stopped
             default: .released

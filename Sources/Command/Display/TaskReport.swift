@@ -35,7 +35,12 @@ struct TaskReport {
             fields.append(("metadata", pairs.joined(separator: ", ")))
         }
         if let payload = task.payload { fields.append(("payload", payload.text)) }
-        if let result = task.result { fields.append(("result", result.text)) }
+        if let result = task.result {
+            fields.append(("result", result.text))
+        } else if let bytes = task.resultBytes {
+            let holders = (task.resultHolders ?? []).joined(separator: ", ")
+            fields.append(("result", terminal.paint("\(bytes) bytes, kept by \(holders), not to be had now", .yellow)))
+        }
         if let error = task.error {
             fields.append(
                 (

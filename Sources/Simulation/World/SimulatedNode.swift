@@ -61,6 +61,7 @@ package final class SimulatedNode: @unchecked Sendable {
     private var process: VirtualProcess?
     private var transport: VirtualTransport?
     private var volume: VirtualVolume?
+    private var results: VirtualVolume?
     private var registry: VirtualRegistry?
     private var random: SeededGenerator
     private unowned let world: World
@@ -134,6 +135,7 @@ package final class SimulatedNode: @unchecked Sendable {
             dataDirectory: "/data", workDirectory: "/work", seeds: seeds, slots: settings.slots,
             maxQueued: settings.maxQueued, copies: settings.copies, sync: settings.sync, onSplit: settings.onSplit)
         configuration.journalSegmentBytes = settings.journalSegmentBytes
+        configuration.inlineResultBytes = settings.inlineResultBytes
         return configuration
     }
 
@@ -148,10 +150,11 @@ package final class SimulatedNode: @unchecked Sendable {
             on: index, process: process, network: network, address: peer, clusterName: configuration.cluster,
             identity: NodeCore.identity(configuration, stored), cluster: stored.record.view?.cluster,
             tuning: world.settings.links, seed: random.next())
+        let results = VirtualVolume(disk, process: process)
         registry = world.redis.map { VirtualRegistry($0, on: index, process: process, seed: random.next()) }
         let platform = NodePlatform(
             scheduler: process, transport: transport, registry: registry ?? StaticRegistry(scheduler: process),
-            volume: volume,
+            volume: volume, results: results,
             openGossip: { received, unreachable in
                 VirtualDatagramChannel(
                     process, on: index, network: network, receive: received, unreachable: unreachable)
@@ -164,6 +167,7 @@ package final class SimulatedNode: @unchecked Sendable {
         self.process = process
         self.transport = transport
         self.volume = volume
+        self.results = results
         self.core = core
         life = .starting
         Task.detached(executorPreference: process.poolExecutor) { await self.live(core, process) }
@@ -261,6 +265,7 @@ package final class SimulatedNode: @unchecked Sendable {
         world.network.processEnded(on: index, isPowered: keepsPower)
         transport?.processEnded()
         volume?.detach(&random)
+        results?.detach(&random)
         registry?.detach()
         // Unseen by anybody: whatever waits for something is told that it will not come.
         core.stopWaiting()
@@ -273,6 +278,7 @@ package final class SimulatedNode: @unchecked Sendable {
         self.process = nil
         transport = nil
         volume = nil
+        results = nil
         registry = nil
         let waiting = calls.keys.sorted().compactMap { calls[$0] }
         calls = [:]

@@ -122,6 +122,23 @@ final class VirtualVolume: Volume, @unchecked Sendable {
         replacing[name] = file
     }
 
+    func load(
+        _ name: String, from offset: Int, count: Int,
+        completion: @escaping @Sendable (Result<[UInt8]?, SystemError>) -> Void
+    ) {
+        guard !isDetached else { return process.perform { completion(.failure(Self.gone)) } }
+        process.timeline.schedule(
+            .disk, for: nil, node: process.index, at: process.timeline.now + disk.drawLatency(.sync(name)),
+            detail: UInt64(count)
+        ) { [self] in
+            guard !isDetached else { return }
+            let bytes = disk.contents(name).map { Array($0.dropFirst(offset).prefix(count)) }
+            process.deliver(.disk) { [self] in
+                if !isDetached { completion(.success(bytes)) }
+            }
+        }
+    }
+
     private func write(
         _ name: String, _ bytes: [UInt8], _ completions: [@Sendable (Result<Void, SystemError>) -> Void]
     ) {

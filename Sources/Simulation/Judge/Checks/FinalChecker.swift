@@ -114,6 +114,10 @@ struct FinalChecker {
             else { continue }
             return Violation(.keyTwice, "\(known.serial) is there as \(first) and as \(id)", at: now)
         }
+        let results = ResultChecker(world: world, stage: stage) { [inspector, submissions] id in
+            inspector.isExcused(id, since: submissions[id]?.sentAt)
+        }
+        if let violation = results.violation(records) { return violation }
         if let violation = WorkflowChecker(self).violation(records) { return violation }
         return checkWrites()
     }

@@ -174,7 +174,7 @@ struct LedgerHistory {
             history.lease = lease.token
             history.leases.append(lease.token)
         case .cancelRequested: history.isCancelRequested = true
-        case .started, .duplicateDiscarded, .bound:
+        case .started, .duplicateDiscarded, .bound, .resultMoved:
             break
         case .completed(_, let token, _, _, _):
             guard token.run == history.run || inherited.contains(id) else {
@@ -304,7 +304,7 @@ struct LedgerHistory {
         case .completed(_, let token, let result, _, let at):
             fold(4)
             fold(token)
-            fold(UInt64(result.count))
+            fold(UInt64(result.byteCount))
             fold(UInt64(bitPattern: at.milliseconds))
         case .failed(_, let token, _, _, let at):
             fold(5)
@@ -333,6 +333,10 @@ struct LedgerHistory {
         case .workflowEnded(_, let status, _, _):
             fold(20)
             fold(UInt64(status.rawValue))
+        case .resultMoved(_, let token, let holders):
+            fold(21)
+            fold(token)
+            for holder in holders { fold(holder.store.rawValue) }
         case .dependencyEnded(_, let parent, let outcome, _):
             fold(17)
             fold(parent.low)

@@ -66,6 +66,9 @@ package struct PlanOption: Sendable {
             "segment", "bytes of a journal segment", [(8 << 10, 30), (64 << 10, 40), (1 << 20, 30)],
             in: 1024...(64 << 20)),
         PlanOption(
+            "inline", "bytes of a result that a ledger holds itself", [(64 << 10, 50), (1000, 40), (4, 10)],
+            in: 0...(64 << 10)),
+        PlanOption(
             "disk", "microseconds of a disk's sync", [(80, 30), (300, 40), (2000, 20), (12_000, 10)],
             in: 1...10_000_000),
         PlanOption(

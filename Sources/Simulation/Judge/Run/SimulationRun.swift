@@ -366,6 +366,7 @@ extension WorldSettings {
         hasRedis = options["redis"] == 1
         sync = [.always, .interval(.milliseconds(200)), .never][options["sync"]]
         journalSegmentBytes = options["segment"]
+        inlineResultBytes = options["inline"]
         network.path.latency = .microseconds(Int64(options["latency"]))
         network.path.jitter = network.path.latency * options["jitter"] / 100
         network.path.loss = Double(options["loss"]) / 1000

@@ -237,7 +237,7 @@ extension ToldOutcome {
         self.init(
             run: snapshot.run, status: snapshot.status, finishedAt: snapshot.finishedAt?.milliseconds,
             failure: snapshot.failure?.type,
-            resultBytes: snapshot.result?.count)
+            resultBytes: snapshot.result?.count ?? snapshot.detached.map { Int($0.byteCount) })
     }
 
     init?(_ record: TaskRecord) {
@@ -245,6 +245,6 @@ extension ToldOutcome {
         self.init(
             run: record.run, status: record.status, finishedAt: record.finishedAt?.milliseconds,
             failure: record.failure?.type,
-            resultBytes: record.result?.count)
+            resultBytes: record.result?.byteCount)
     }
 }

@@ -43,6 +43,7 @@ package enum Property: String, CaseIterable, Sendable {
     case impossibleChange = "impossible-change"
     case registryDiffers = "registry-differs"
     case notArchived = "not-archived"
+    case resultLost = "result-lost"
     // The node
     case stoppedItself = "stopped-itself"
     case refusedToStart = "refused-to-start"
@@ -96,6 +97,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .impossibleChange: "a task is changed, or run again, in a state in which it cannot be"
         case .registryDiffers: "the registry has another outcome than the ledger"
         case .notArchived: "long after all is healed an outcome is not in the registry"
+        case .resultLost: "a large result is not kept by the nodes that its ledger names, or by too few"
         case .stoppedItself: "a node has ended though nothing was wrong"
         case .refusedToStart: "a node refuses to start though nothing was wrong with its disk"
         case .unbounded: "something has grown beyond its limit"

@@ -1,0 +1,218 @@
+import Journal
+import Peers
+import Primitives
+import Service
+import TaskLedger
+import Views
+import Wire
+
+/// Results that are too large for a ledger: keeping them at several nodes, and getting them from there.
+extension NodeService {
+    /// Has a result kept by as many nodes as there are to be copies of a task: by this one, by those that hold the task, then
+    /// by others. By fewer if there are no more with room; nil if there is none.
+    func keep(_ bytes: [UInt8], of attempt: AttemptID) async -> DetachedResult? {
+        let id = ResultID(task: attempt.id, token: attempt.token)
+        let (alive, copies) = await actors.queue.resultPlan
+        let ledger = await actors.views.view?.ledger(attempt.ledger)
+        let near = [node.name] + (ledger.map { [$0.primary.name] + $0.backups.map(\.name) } ?? [])
+        func rank(_ holder: StoreHolder) -> Int { near.firstIndex(of: holder.name) ?? near.count }
+        var holders: [StoreHolder] = []
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.resultKeptByNobody), let me = alive.first(where: { $0.name == node.name }) {
+            return DetachedResult(byteCount: UInt32(bytes.count), checksum: CRC32C.of(bytes), holders: [me])
+        }
+        #endif
+        for holder in alive.sorted(by: { (rank($0), $0) < (rank($1), $1) }) where holders.count < copies {
+            if await hand(bytes, id, to: holder) { holders.append(holder) }
+        }
+        guard !holders.isEmpty else { return nil }
+        return DetachedResult(
+            byteCount: UInt32(clamping: bytes.count), checksum: CRC32C.of(bytes), holders: holders.sorted())
+    }
+
+    /// True when the node has it on its disk.
+    private func hand(_ bytes: [UInt8], _ id: ResultID, to holder: StoreHolder) async -> Bool {
+        if holder.name == node.name {
+            let results = actors.results
+            return await withCheckedContinuation { continuation in
+                node.scheduler.execute {
+                    results.onLoop { $0.keep(bytes, as: id) { continuation.resume(returning: $0) } }
+                }
+            }
+        }
+        guard let peer = node.peers[holder.name] else { return false }
+        var offset = 0
+        while offset < bytes.count {
+            let part = Array(bytes[offset..<min(offset + Limits.resultPartBytes, bytes.count)])
+            let request = KeepRequest(
+                id: id, byteCount: UInt32(clamping: bytes.count), offset: UInt32(clamping: offset), part: part)
+            guard
+                case .success(let answer) = await ask(
+                    Frame(.keep, at: node.now) { $0.keepRequest(request) }, of: peer, within: Limits.partPatience),
+                (try? answer.read(at: node.now) { reader throws(WireError) in try reader.bool() }) == true
+            else { return false }
+            offset += part.count
+        }
+        return true
+    }
+
+    /// From whichever of its holders can be asked; nil: from none now.
+    func load(_ id: ResultID, _ result: DetachedResult) async -> [UInt8]? {
+        await actors.results.beginLoad()
+        var loaded: [UInt8]?
+        // From this node's own disk first.
+        for holder in result.holders.sorted(by: { $0.name == node.name && $1.name != node.name }) where loaded == nil {
+            guard let bytes = await fetch(id, Int(result.byteCount), from: holder) else { continue }
+            if CRC32C.of(bytes) == result.checksum {
+                loaded = bytes
+            } else {
+                node.logger.error("a result is damaged", metadata: ["task": "\(id.task)", "at": "\(holder.name)"])
+            }
+        }
+        await actors.results.endLoad()
+        return loaded
+    }
+
+    private func fetch(_ id: ResultID, _ byteCount: Int, from holder: StoreHolder) async -> [UInt8]? {
+        var bytes: [UInt8] = []
+        while bytes.count < byteCount {
+            guard let part = await part(of: id, at: bytes.count, from: holder), !part.isEmpty,
+                bytes.count + part.count <= byteCount
+            else { return nil }
+            if bytes.isEmpty { bytes.reserveCapacity(byteCount) }
+            bytes += part
+        }
+        return bytes
+    }
+
+    private func part(of id: ResultID, at offset: Int, from holder: StoreHolder) async -> [UInt8]? {
+        if holder.name == node.name {
+            let results = actors.results
+            return await withCheckedContinuation { continuation in
+                node.scheduler.execute {
+                    results.onLoop { $0.read(id, from: offset) { continuation.resume(returning: $0) } }
+                }
+            }
+        }
+        guard let peer = node.peers[holder.name] else { return nil }
+        let request = ReadRequest(id: id, offset: UInt32(clamping: offset))
+        guard
+            case .success(let answer) = await ask(
+                Frame(.read, at: node.now) { $0.readRequest(request) }, of: peer, within: Limits.partPatience)
+        else { return nil }
+        return (try? answer.read(at: node.now) { reader throws(WireError) in try reader.resultPart() }) ?? nil
+    }
+
+    /// As clients see the task: with its result, wherever that is kept.
+    func withResult(_ lookup: TaskLookup) async -> TaskLookup {
+        guard case .found(var task) = lookup, let detached = task.detached, let token = task.finalToken else {
+            return lookup
+        }
+        task.result = await load(ResultID(task: task.id, token: token), detached)
+        return .found(task)
+    }
+
+    /// Gives a result to others in place of those who kept it and are gone.
+    ///
+    /// - Returns: who keeps it now; nil: nobody who has it can be asked, or nobody takes it.
+    func mend(
+        _ id: ResultID, _ result: DetachedResult, among members: ResultHolders, copies: Int
+    ) async -> [StoreHolder]? {
+        guard let bytes = await load(id, result) else { return nil }
+        var holders = result.holders.filter(members.has)
+        let before = holders.count
+        for holder in members.alive where holders.count < copies && !holders.contains(holder) {
+            if await hand(bytes, id, to: holder) { holders.append(holder) }
+        }
+        return holders.count > before ? holders.sorted() : nil
+    }
+
+    /// What the owners of tasks say of results that this node keeps. Nothing of those that nobody can be asked about.
+    func needs(of ids: [ResultID]) async -> [ResultID: ResultNeed] {
+        let view = await actors.views.view
+        var found: [ResultID: ResultNeed] = [:]
+        var ledgers: [UInt32: [LedgerAssignment]] = [:]
+        for ledger in view?.ledgers ?? [] { ledgers[TaskID.tag(of: ledger.id), default: []].append(ledger) }
+        var byOwner: [NodeName: [ResultID]] = [:]
+        for id in ids {
+            let possible = ledgers[id.task.ledgerTag] ?? []
+            // Of a ledger that nobody serves nothing is known.
+            if possible.contains(where: { !isAvailable($0, view) }) { continue }
+            for name in Set(possible.map(\.primary.name)).sorted() { byOwner[name, default: []].append(id) }
+            if possible.isEmpty, view != nil { found[id] = .unknown }
+        }
+        var silent: Set<ResultID> = []
+        for (name, asked) in byOwner.sorted(by: { $0.key < $1.key }) {
+            guard let answers = await needs(of: asked, by: name) else {
+                silent.formUnion(asked)
+                continue
+            }
+            for (id, need) in zip(asked, answers) {
+                // Whoever has the task decides.
+                if found[id] == nil || found[id] == .unknown { found[id] = need }
+            }
+        }
+        return found.filter { $0.value == .obsolete || !silent.contains($0.key) }
+    }
+
+    private func needs(of ids: [ResultID], by name: NodeName) async -> [ResultNeed]? {
+        let me = StoreHolder(name: node.name, store: node.profile.store)
+        if name == node.name { return await actors.queue.needs(of: ids, by: me) }
+        guard let peer = node.peers[name],
+            case .success(let answer) = await ask(
+                Frame(.needed, at: node.now) { writer in
+                    writer.storeHolder(me)
+                    writer.array(ids) { $0.resultID($1) }
+                }, of: peer, within: .seconds(2)),
+            let needs = try? answer.read(
+                at: node.now,
+                { reader throws(WireError) in
+                    try reader.array(upTo: Limits.askedResults, "needs") { reader throws(WireError) in
+                        try reader.resultNeed()
+                    }
+                }), needs.count == ids.count
+        else { return nil }
+        return needs
+    }
+}
+
+extension TaskSnapshot {
+    /// Here, or kept elsewhere.
+    var anyResult: TaskResult? { result.map { .inline($0) } ?? detached.map { .detached($0) } }
+}
+
+extension LocalQueue {
+    /// Nil: there is no view.
+    var resultHolders: ResultHolders? {
+        view.map { view in
+            let members = possibleReplicas(view)
+            return ResultHolders(alive: members.alive.sorted(), suspect: members.suspect.sorted())
+        }
+    }
+
+    var wantedCopies: Int { max(1, Int(view?.settings.copies ?? 1)) }
+
+    /// Who may keep a result, and how many are to.
+    var resultPlan: (alive: [StoreHolder], copies: Int) {
+        let me = StoreHolder(name: node.name, store: node.profile.store)
+        let alive = resultHolders?.alive ?? []
+        // Rather here than nowhere.
+        return (alive.isEmpty ? [me] : alive, wantedCopies)
+    }
+
+    /// What this node, as their owner, says of results that somebody keeps.
+    func needs(of ids: [ResultID], by holder: StoreHolder) -> [ResultNeed] {
+        ids.map { id in
+            guard mayVouch else { return .needed }
+            if let record = owner.task(id.task) {
+                return record.need(of: id.token, by: holder, isSettled: owner.isTellable(record))
+            }
+            return owner.hasForgotten(id.task) ? .obsolete : .unknown
+        }
+    }
+}
+
+extension Limits {
+    /// One part of a result, there or back: the last one is synced.
+    static let partPatience = Duration.seconds(5)
+}
