@@ -34,6 +34,8 @@ final class VirtualVolume: Volume, @unchecked Sendable {
     private var batches: [Batch] = []
     /// By name; never iterated without sorting.
     private var replacing: [String: Replacing] = [:]
+    /// Of files that are being read.
+    private var loads: [UInt64: @Sendable (Result<[UInt8]?, SystemError>) -> Void] = [:]
     private var lastNumber: UInt64 = 0
     private var isDetached = false
 
@@ -127,15 +129,16 @@ final class VirtualVolume: Volume, @unchecked Sendable {
         completion: @escaping @Sendable (Result<[UInt8]?, SystemError>) -> Void
     ) {
         guard !isDetached else { return process.perform { completion(.failure(Self.gone)) } }
+        lastNumber += 1
+        let number = lastNumber
+        loads[number] = completion
         process.timeline.schedule(
             .disk, for: nil, node: process.index, at: process.timeline.now + disk.drawLatency(.sync(name)),
             detail: UInt64(count)
         ) { [self] in
             guard !isDetached else { return }
             let bytes = disk.contents(name).map { Array($0.dropFirst(offset).prefix(count)) }
-            process.deliver(.disk) { [self] in
-                if !isDetached { completion(.success(bytes)) }
-            }
+            process.deliver(.disk) { [self] in loads.removeValue(forKey: number)?(.success(bytes)) }
         }
     }
 
@@ -196,8 +199,12 @@ final class VirtualVolume: Volume, @unchecked Sendable {
                 process.perform { completion(.failure(Self.gone)) }
             }
         }
+        for (_, completion) in loads.sorted(by: { $0.key < $1.key }) {
+            process.perform { completion(.failure(Self.gone)) }
+        }
         batches = []
         replacing = [:]
+        loads = [:]
     }
 
     private func cutOff(_ operations: [FileOperation], _ random: inout SeededGenerator) {

@@ -16,7 +16,8 @@ struct GatherHandler: TaskHandler {
             json.append(UInt8(ascii: "}"))
             guard json.count <= Limits.resultBytes else {
                 throw HandlerError(
-                    type: "result_too_large", message: "the results of its parents have more than 1 MiB",
+                    type: "result_too_large",
+                    message: "the results of its parents have more than the \(Limits.resultBytes) bytes of a result",
                     isRetryable: false)
             }
         }

@@ -40,8 +40,9 @@ struct ResultChecker {
 
     private func checksum(_ bytes: [UInt8]) -> UInt32 { ResultFile.checksum(bytes) }
 
-    /// Results that are on disks.
-    var count: Int {
-        world.nodes.reduce(0) { $0 + $1.disk.files.count { ResultFile.parse($0.name) != nil } }
-    }
+}
+
+extension World {
+    /// Files with large results, on all disks.
+    var largeResults: Int { nodes.reduce(0) { $0 + $1.disk.files.count { ResultFile.parse($0.name) != nil } } }
 }

@@ -333,7 +333,8 @@ package final class SimulationRun: @unchecked Sendable {
             "starts of limited queues": queues.limitedStarts,
             "changes of schedules": counters.schedules, "schedules set": counters.schedulesDone,
             "firings": submissions.schedules.firings, "firings that had to be": schedules.checks,
-            "ledgers destroyed": stage.excused.count, "recoveries by an operator": recoveries,
+            "large results": world.largeResults, "ledgers destroyed": stage.excused.count,
+            "recoveries by an operator": recoveries,
         ]
         return report
     }
