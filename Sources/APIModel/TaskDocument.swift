@@ -90,10 +90,11 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     public var onDependencyFailure: String?
     public var parents: [Parent]
     public var payload: RawJSON?
-    /// Of a completed task. Nil as well if it is large and those who keep it cannot be asked now: `resultBytes` says so.
+    /// Of a completed task. Nil as well if it is large and those who keep it cannot be asked now, or, if there are none, it
+    /// is lost with their disks: `resultBytes` is not nil then.
     public var result: RawJSON?
     public var resultBytes: UInt32?
-    /// The nodes that keep a large result; none: it is with the task.
+    /// The nodes that keep a large result; none: it is with the task, or lost.
     public var resultHolders: [String]?
 
     enum CodingKeys: String, CodingKey {

@@ -195,11 +195,12 @@ enum Schemas {
             "payload": anything,
             "result": described(
                 anything,
-                "What the task returned. Null as well if result_bytes is not, while the nodes that keep it cannot be asked."
+                "What the task returned. If it is null and result_bytes is not, the nodes that keep it cannot be asked now; or, if "
+                    + "there are none, it is lost with their disks."
             ),
             "result_bytes": nullable(count),
             "result_holders": described(
-                array(string), "The nodes that keep a large result; none: it is with the task."),
+                array(string), "The nodes that keep a large result; none: it is with the task, or lost."),
         ]) { $1 })
 
     private static let taskList = object([

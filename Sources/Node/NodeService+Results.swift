@@ -6,6 +6,15 @@ import TaskLedger
 import Views
 import Wire
 
+/// What came of asking those who keep a result.
+enum LoadedResult: Sendable {
+    case here([UInt8])
+    /// Somebody who keeps it cannot be asked now.
+    case away
+    /// All have answered, and none of them has it any more: their disks were lost, or have damaged it.
+    case lost
+}
+
 /// Results that are too large for a ledger: keeping them at several nodes, and getting them from there.
 extension NodeService {
     /// Has a result kept by as many nodes as there are to be copies of a task: by this one, by those that hold the task, then
@@ -56,51 +65,64 @@ extension NodeService {
         return true
     }
 
-    /// From whichever of its holders can be asked; nil: from none now.
-    func load(_ id: ResultID, _ result: DetachedResult) async -> [UInt8]? {
+    /// From whichever of its holders can be asked.
+    func load(_ id: ResultID, _ result: DetachedResult) async -> LoadedResult {
         await actors.results.beginLoad()
         var loaded: [UInt8]?
+        var isAnybodyAway = false
         // From this node's own disk first.
         for holder in result.holders.sorted(by: { $0.name == node.name && $1.name != node.name }) where loaded == nil {
-            guard let bytes = await fetch(id, Int(result.byteCount), from: holder) else { continue }
-            if CRC32C.of(bytes) == result.checksum {
-                loaded = bytes
-            } else {
+            switch await fetch(id, Int(result.byteCount), from: holder) {
+            case .here(let bytes) where CRC32C.of(bytes) == result.checksum: loaded = bytes
+            case .here:
                 node.logger.error("a result is damaged", metadata: ["task": "\(id.task)", "at": "\(holder.name)"])
+            case .lost: break
+            case .away: isAnybodyAway = true
             }
         }
         await actors.results.endLoad()
-        return loaded
+        if let loaded { return .here(loaded) }
+        return isAnybodyAway ? .away : .lost
     }
 
-    private func fetch(_ id: ResultID, _ byteCount: Int, from holder: StoreHolder) async -> [UInt8]? {
+    private func fetch(_ id: ResultID, _ byteCount: Int, from holder: StoreHolder) async -> LoadedResult {
         var bytes: [UInt8] = []
         while bytes.count < byteCount {
-            guard let part = await part(of: id, at: bytes.count, from: holder), !part.isEmpty,
-                bytes.count + part.count <= byteCount
-            else { return nil }
-            if bytes.isEmpty { bytes.reserveCapacity(byteCount) }
-            bytes += part
+            switch await part(of: id, at: bytes.count, from: holder) {
+            case .here(let part):
+                guard !part.isEmpty, bytes.count + part.count <= byteCount else { return .lost }
+                if bytes.isEmpty { bytes.reserveCapacity(byteCount) }
+                bytes += part
+            case .lost: return .lost
+            case .away: return .away
+            }
         }
-        return bytes
+        return .here(bytes)
     }
 
-    private func part(of id: ResultID, at offset: Int, from holder: StoreHolder) async -> [UInt8]? {
+    private func part(of id: ResultID, at offset: Int, from holder: StoreHolder) async -> LoadedResult {
         if holder.name == node.name {
             let results = actors.results
-            return await withCheckedContinuation { continuation in
+            let part = await withCheckedContinuation { continuation in
                 node.scheduler.execute {
                     results.onLoop { $0.read(id, from: offset) { continuation.resume(returning: $0) } }
                 }
             }
+            return part.map { .here($0) } ?? .lost
         }
-        guard let peer = node.peers[holder.name] else { return nil }
+        guard let peer = node.peers[holder.name] else { return .away }
         let request = ReadRequest(id: id, offset: UInt32(clamping: offset))
         guard
             case .success(let answer) = await ask(
                 Frame(.read, at: node.now) { $0.readRequest(request) }, of: peer, within: Limits.partPatience)
-        else { return nil }
-        return (try? answer.read(at: node.now) { reader throws(WireError) in try reader.resultPart() }) ?? nil
+        else { return .away }
+        do throws(WireError) {
+            let part = try answer.read(at: node.now) { reader throws(WireError) in try reader.resultPart() }
+            return part.map { .here($0) } ?? .lost
+        } catch {
+            node.logger.warning("part of a result refused", metadata: ["from": "\(holder.name)", "reason": "\(error)"])
+            return .away
+        }
     }
 
     /// As clients see the task: with its result, wherever that is kept.
@@ -108,7 +130,11 @@ extension NodeService {
         guard case .found(var task) = lookup, let detached = task.detached, let token = task.finalToken else {
             return lookup
         }
-        task.result = await load(ResultID(task: task.id, token: token), detached)
+        switch await load(ResultID(task: task.id, token: token), detached) {
+        case .here(let bytes): task.result = bytes
+        case .away: break
+        case .lost: task.detached?.holders = []
+        }
         return .found(task)
     }
 
@@ -118,7 +144,7 @@ extension NodeService {
     func mend(
         _ id: ResultID, _ result: DetachedResult, among members: ResultHolders, copies: Int
     ) async -> [StoreHolder]? {
-        guard let bytes = await load(id, result) else { return nil }
+        guard case .here(let bytes) = await load(id, result) else { return nil }
         var holders = result.holders.filter(members.has)
         let before = holders.count
         for holder in members.alive where holders.count < copies && !holders.contains(holder) {

@@ -17,6 +17,8 @@ actor ResultArchive {
     private var cluster: ClusterID?
     private var waiting: Deque<TaskID> = []
     private var underWay = 0
+    /// Those whose results are kept by nodes that could not be asked: tried again at the next look.
+    private var notToBeHad: [TaskID] = []
     private var isStopped = false
     private var timer: (any ScheduledAction)?
     private var written: [(id: TaskID, token: Token)] = []
@@ -35,7 +37,7 @@ actor ResultArchive {
     }
 
     /// Nothing waits for the registry, or it could not be written now.
-    var isIdle: Bool { underWay == 0 && (waiting.isEmpty || !node.registry.isConnected) }
+    var isIdle: Bool { underWay == 0 && (waiting.isEmpty && notToBeHad.isEmpty || !node.registry.isConnected) }
 
     var isConnected: Bool? { node.registry.storesResults ? node.registry.isConnected : nil }
 
@@ -83,6 +85,8 @@ actor ResultArchive {
         register()
         discover()
         foundIfNeeded()
+        waiting.append(contentsOf: notToBeHad)
+        notToBeHad = []
         write()
         timer = node.scheduler.schedule(after: cluster == nil ? .milliseconds(250) : Limits.registryInterval) {
             [self] in
@@ -227,7 +231,7 @@ actor ResultArchive {
                 continue
             }
             underWay += 1
-            if record.detachedResult == nil { write(record, nil, cluster) } else { fetch(record) }
+            if record.detachedResult == nil { write(record, record.result, cluster) } else { fetch(record) }
         }
     }
 
@@ -235,20 +239,28 @@ actor ResultArchive {
     private func fetch(_ record: TaskRecord) {
         let service = NodeService(node)
         Task.detached(executorPreference: node.handlerExecutor) { [self] in
-            var result: [UInt8]?
-            if let (id, detached) = record.detachedResult { result = await service.load(id, detached) }
-            node.scheduler.execute { [result] in self.onLoop { $0.fetched(record, result) } }
+            guard let (id, detached) = record.detachedResult else { return }
+            let loaded = await service.load(id, detached)
+            node.scheduler.execute { self.onLoop { $0.fetched(record, loaded) } }
         }
     }
 
-    private func fetched(_ record: TaskRecord, _ result: [UInt8]?) {
-        if let result, let cluster, !isStopped { return write(record, result, cluster) }
-        underWay -= 1
-        // Whoever keeps it may come back. Not again before the next look.
-        waiting.append(record.id)
+    private func fetched(_ record: TaskRecord, _ loaded: LoadedResult) {
+        guard let cluster, !isStopped else { return underWay -= 1 }
+        switch loaded {
+        case .here(let result): write(record, .inline(result), cluster)
+        case .lost:
+            node.logger.error(
+                "a result is lost with the disks that kept it", metadata: ["task": "\(record.id)"])
+            write(record, nil, cluster)
+        case .away:
+            underWay -= 1
+            // Whoever keeps it may come back.
+            notToBeHad.append(record.id)
+        }
     }
 
-    private func write(_ record: TaskRecord, _ result: [UInt8]?, _ cluster: ClusterID) {
+    private func write(_ record: TaskRecord, _ result: TaskResult?, _ cluster: ClusterID) {
         let (id, token) = (record.id, record.resultToken)
         let stored = StoredResult(
             id: id, token: token, document: document(record, result, cluster),
@@ -288,17 +300,20 @@ actor ResultArchive {
     }
 
     /// As `GET /api/tasks/{id}` shows it, with the cluster's id before it.
-    private func document(_ record: TaskRecord, _ result: [UInt8]?, _ cluster: ClusterID) -> [UInt8] {
+    private func document(_ record: TaskRecord, _ result: TaskResult?, _ cluster: ClusterID) -> [UInt8] {
         var snapshot = TaskSnapshot(record, owner: node.name, at: node.now, timestamp: node.timestamp)
-        if let result {
-            snapshot.result = result
+        // In the registry it is whole, or lost.
+        if let bytes = result?.inline {
+            snapshot.result = bytes
             snapshot.detached = nil
+        } else {
+            snapshot.detached?.holders = []
         }
         let workflow =
             record.spec.isWorkflow ? node.colleagues.queue.onLoop { $0.snapshot(ofWorkflow: record.id) } : nil
         let body =
             workflow.map { JSONWriter.bytes(of: WorkflowDocument($0), reserving: 4096) }
-            ?? JSONWriter.bytes(of: TaskDocument(snapshot), reserving: 1024 + record.cost + (result?.count ?? 0))
+            ?? JSONWriter.bytes(of: TaskDocument(snapshot), reserving: 1024 + record.cost + (result?.byteCount ?? 0))
         return Array("{\"cluster\":\"\(cluster)\",".utf8) + body.dropFirst()
     }
 

@@ -39,7 +39,8 @@ struct TaskReport {
             fields.append(("result", result.text))
         } else if let bytes = task.resultBytes {
             let holders = (task.resultHolders ?? []).joined(separator: ", ")
-            fields.append(("result", terminal.paint("\(bytes) bytes, kept by \(holders), not to be had now", .yellow)))
+            let fate = holders.isEmpty ? "lost with the disks that kept it" : "kept by \(holders), not to be had now"
+            fields.append(("result", terminal.paint("\(bytes) bytes, \(fate)", .yellow)))
         }
         if let error = task.error {
             fields.append(
