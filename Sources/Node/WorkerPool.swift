@@ -208,6 +208,7 @@ actor WorkerPool {
         let input = TaskAttempt(
             id: assignment.id, payload: assignment.spec.payload, token: assignment.token,
             workDirectory: node.configuration.workDirectory, node: node.name, parents: parents(of: assignment),
+            workflow: NodeService(node).workflowAccess(of: assignment),
             fetch: { [node] id in await NodeService(node).result(of: id) })
         let scheduler = node.scheduler
         let gate = node.colleagues.fence.gate

@@ -10,6 +10,10 @@ public enum Limits {
     public static let resultBytes = 16 << 20
     /// A result that a ledger holds itself; a larger one is detached.
     public static let inlineResultBytes = 64 << 10
+    /// Tasks that one task may wait for.
+    public static let dependencies = 100
+    /// Steps of one workflow.
+    public static let workflowTasks = 1000
     /// Message of a failed attempt; a longer one is cut.
     public static let errorBytes = 4096
     /// What the errors of dead letters are searched for.

@@ -24,11 +24,14 @@ public struct TaskAttempt: Sendable {
     public let node: NodeName
     /// The tasks that this one has waited for, in the order in which its client named them.
     public let parents: [ParentTask]
+    /// Nil: it is no step of a workflow.
+    public let workflow: WorkflowAccess?
     /// Asks the cluster for a result that is too large to be handed on.
     private let fetch: @Sendable (TaskID) async -> [UInt8]?
 
     public init(
         id: TaskID, payload: [UInt8], token: Token, workDirectory: String, node: NodeName, parents: [ParentTask] = [],
+        workflow: WorkflowAccess? = nil,
         fetch: @escaping @Sendable (TaskID) async -> [UInt8]? = { _ in nil }
     ) {
         self.id = id
@@ -37,6 +40,7 @@ public struct TaskAttempt: Sendable {
         self.workDirectory = workDirectory
         self.node = node
         self.parents = parents
+        self.workflow = workflow
         self.fetch = fetch
     }
 

@@ -4,7 +4,8 @@ public import TaskExecution
 public enum BuiltinHandlers {
     public static func all() -> [any TaskHandler] {
         [
-            EchoHandler(), NoopHandler(), SleepHandler(), FailHandler(), GatherHandler(), EmailHandler(),
+            EchoHandler(), NoopHandler(), SleepHandler(), FailHandler(), GatherHandler(), ForEachHandler(),
+            EmailHandler(),
             EmailHandler(taskType: "send_email"), DataHandler(), ProcessHandler(), ImageHandler(),
         ]
     }

@@ -161,8 +161,6 @@ extension TaskRecord {
 }
 
 extension Limits {
-    /// Tasks that one task may wait for.
-    public static let dependencies = 100
     /// A parent's result that is handed to its children; a larger one they ask for.
     public static let parentResultBytes = 64 << 10
     /// All results of its parents that a task is handed.

@@ -125,8 +125,6 @@ extension TaskSpec {
 }
 
 extension Limits {
-    /// Steps of one workflow.
-    public static let workflowTasks = 1000
     /// About how many bytes all tasks of a workflow may take as they are submitted: they are one entry of a ledger.
     public static let workflowBytes = 4 << 20
 }
