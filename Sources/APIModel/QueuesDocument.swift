@@ -139,6 +139,8 @@ public struct QueueSettingsDocument: Hashable, Sendable, Decodable, JSONWritable
     public var isPaused: Bool
     /// Open tasks in the whole cluster.
     public var maxLength: Int?
+    /// About how many bytes those may take.
+    public var maxBytes: Int?
     /// Of tasks that do not name their own.
     public var maxRetries: Int?
     public var retry: TaskDocument.Retry?
@@ -155,12 +157,14 @@ public struct QueueSettingsDocument: Hashable, Sendable, Decodable, JSONWritable
         case rateLimit = "rate_limit"
         case isPaused = "paused"
         case maxLength = "max_length"
+        case maxBytes = "max_bytes"
         case maxRetries = "max_retries"
     }
 
     public init(_ settings: QueueSettings) {
         isPaused = settings.isPaused
         maxLength = settings.maxLength.map(Int.init)
+        maxBytes = settings.maxBytes.map { Int(clamping: $0) }
         maxRetries = settings.maxRetries.map(Int.init)
         retry = settings.retry.map { TaskDocument.Retry($0) }
         timeout = settings.timeout.map { Double($0) / 1000 }
@@ -173,6 +177,7 @@ public struct QueueSettingsDocument: Hashable, Sendable, Decodable, JSONWritable
         json.object(CodingKeys.self) { object in
             object.put(.isPaused, isPaused)
             object.put(.maxLength, maxLength)
+            object.put(.maxBytes, maxBytes)
             object.put(.maxRetries, maxRetries)
             object.put(.retry, retry)
             object.put(.timeout, timeout)

@@ -213,10 +213,10 @@ extension TaskDocument: JSONWritable {
             object.put(.onDependencyFailure, onDependencyFailure)
             object.put(.parents, parents)
             if let payload {
-                object.put(.payload, payload)
-                object.put(.result, result)
                 object.put(.resultBytes, resultBytes)
                 object.put(.resultHolders, resultHolders)
+                object.put(.payload, payload)
+                object.put(.result, result)
             }
         }
     }

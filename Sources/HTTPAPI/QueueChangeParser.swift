@@ -5,7 +5,7 @@ import Views
 /// Reads the body of a PATCH of a queue: the settings to change, at least one; null takes a setting back.
 struct QueueChangeParser {
     static let names = [
-        "paused", "max_length", "max_retries", "retry", "timeout", "weight", "rate_limit", "concurrency",
+        "paused", "max_length", "max_bytes", "max_retries", "retry", "timeout", "weight", "rate_limit", "concurrency",
     ]
 
     private var reader: FieldReader
@@ -53,6 +53,7 @@ struct QueueChangeParser {
         switch key {
         case "paused": .isPaused(false)
         case "max_length": .maxLength(nil)
+        case "max_bytes": .maxBytes(nil)
         case "max_retries": .maxRetries(nil)
         case "retry": .retry(nil)
         case "timeout": .timeout(nil)
@@ -67,6 +68,7 @@ struct QueueChangeParser {
         switch key {
         case "paused": try reader.bool(place).map { .isPaused($0) }
         case "max_length": try reader.whole(place, in: 0...Int(UInt32.max)).map { .maxLength(UInt32($0)) }
+        case "max_bytes": try reader.whole(place, in: 0...Int(Limits.queueBytes)).map { .maxBytes(UInt64($0)) }
         case "max_retries": try reader.whole(place, in: 0...Limits.retries).map { .maxRetries(UInt16($0)) }
         case "retry":
             try reader.parser.peek() == .object

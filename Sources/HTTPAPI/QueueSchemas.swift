@@ -29,6 +29,10 @@ extension Schemas {
             "max_length": whole(
                 0...Int(UInt32.max),
                 "Open tasks in the whole cluster, split evenly between the nodes; beyond it submissions are refused."),
+            "max_bytes": whole(
+                0...Int(Limits.queueBytes),
+                "About how many bytes those may take, payloads above all, split likewise. One task is taken in any case."
+            ),
             "max_retries": whole(0...Limits.retries, "Of tasks that do not name their own."),
             "retry": described(retry, "Of tasks that do not name their own."),
             "timeout": seconds("Of tasks that do not name their own.", upTo: Limits.timeoutSeconds),
@@ -53,7 +57,8 @@ extension Schemas {
     ])
 
     static let queueSettings: [String: JSONValue] = [
-        "paused": boolean, "max_length": nullable(count), "max_retries": nullable(count),
+        "paused": boolean, "max_length": nullable(count), "max_bytes": nullable(count),
+        "max_retries": nullable(count),
         "retry": nullable(object(["backoff": string, "base": number, "max": number, "jitter": number])),
         "timeout": nullable(number), "weight": count, "rate_limit": nullable(number), "concurrency": nullable(count),
     ]

@@ -94,7 +94,7 @@ extension API {
         case .queueFull(let queue, let limit, let retryAfter):
             Problem(
                 .full,
-                "the queue \(quoted(queue)) may hold \(limit) open tasks, and no node has room for more of them; try again "
+                "the queue \(quoted(queue)) may hold \(limit.text), and no node has room for more of them; try again "
                     + "in \(retryAfter) seconds", headers: [.retryAfter: String(retryAfter)])
         case .unavailable(let reason): .unavailable(reason)
         case .unknownTaskType(let nearest):
@@ -224,5 +224,12 @@ extension API {
         case .unknown: throw unknownTask(id)
         case .unavailable(let reason): throw Problem.unavailable(reason)
         }
+    }
+}
+
+extension QueueBounds {
+    fileprivate var text: String {
+        let parts = [length.map { "\($0) open tasks" }, bytes.map { "\($0) bytes of open tasks" }].compactMap { $0 }
+        return parts.isEmpty ? "no more tasks" : parts.joined(separator: " and ")
     }
 }

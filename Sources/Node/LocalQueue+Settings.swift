@@ -24,7 +24,7 @@ extension LocalQueue {
         tell(answers)
     }
 
-    /// The length that a queue may have is split evenly between the members that take work, so that no node has to ask
+    /// The length and the bytes that a queue may have are split evenly between the members that take work, so that no node has to ask
     /// another one before it accepts a task; who has none left forwards to one that has. What a node takes over counts to
     /// its share, so for a while the queue may hold less than it might.
     private func rules(_ view: View) -> [String: QueueRules] {
@@ -32,11 +32,14 @@ extension LocalQueue {
         let rank = members.firstIndex { $0.id.name == node.name }
         return Dictionary(
             view.settings.queues.map { queue in
-                let share = queue.maxLength.map { limit in
-                    rank.map { Int(limit) / members.count + ($0 < Int(limit) % members.count ? 1 : 0) } ?? 0
+                func share(_ limit: UInt64?) -> Int? {
+                    limit.map(Int.init(clamping:)).map { limit in
+                        rank.map { limit / members.count + ($0 < limit % members.count ? 1 : 0) } ?? 0
+                    }
                 }
                 let rules = QueueRules(
-                    isPaused: queue.isPaused, weight: queue.weight, maxLength: share, hasRate: queue.rate != nil,
+                    isPaused: queue.isPaused, weight: queue.weight, maxLength: share(queue.maxLength.map(UInt64.init)),
+                    maxBytes: share(queue.maxBytes), hasRate: queue.rate != nil,
                     hasConcurrency: queue.concurrency != nil)
                 return (queue.name, rules)
             }, uniquingKeysWith: { first, _ in first })

@@ -126,7 +126,9 @@ extension NodeService {
     }
 
     func queueFull(_ queue: String) -> SubmissionRefusal {
-        .queueFull(queue, limit: Int(settings?.queue(queue).maxLength ?? 0), retryAfter: 1)
+        let settings = settings?.queue(queue)
+        return .queueFull(
+            queue, limit: QueueBounds(length: settings?.maxLength, bytes: settings?.maxBytes), retryAfter: 1)
     }
 
     private func knownFullDisk(of name: NodeName) -> String? {

@@ -111,11 +111,23 @@ public enum SubmissionOutcome: Sendable, Hashable {
     case refused(SubmissionRefusal)
 }
 
+/// What a queue may hold in the whole cluster; nil: it has no such bound.
+public struct QueueBounds: Sendable, Hashable {
+    /// Open tasks.
+    public var length: UInt32?
+    public var bytes: UInt64?
+
+    public init(length: UInt32? = nil, bytes: UInt64? = nil) {
+        self.length = length
+        self.bytes = bytes
+    }
+}
+
 public enum SubmissionRefusal: Sendable, Hashable {
     /// The cluster holds as many tasks as it may: 503 with `Retry-After` in seconds.
     case full(retryAfter: Int)
-    /// As many tasks of its queue are open as may be: 503 with `Retry-After` in seconds.
-    case queueFull(String, limit: Int, retryAfter: Int)
+    /// As many tasks of its queue, or bytes of them, are open as may be: 503 with `Retry-After` in seconds.
+    case queueFull(String, limit: QueueBounds, retryAfter: Int)
     /// Every node that could take it has a full disk: 507. Ascending by name.
     case diskFull([FullDisk])
     /// No node can take work now, and why: 503.

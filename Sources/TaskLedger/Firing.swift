@@ -158,7 +158,7 @@ extension TaskOwner {
             ledgers[index].primary.whenCommitted(.accepted(request: request))
             return .decided(.leftOut(first))
         }
-        guard room(in: spec.queue) != 0 else { return .queueFull }
+        guard fittingQueues([spec]) == 1 else { return .queueFull }
         if decision == .cancelAndFire {
             for id in open {
                 guard let record = ledgers[index].primary.state[id] else { continue }

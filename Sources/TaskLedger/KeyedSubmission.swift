@@ -94,7 +94,7 @@ extension TaskOwner {
         let state = ledgers[index].primary.state
         // Of a new id that says nothing: whoever made it may have a slow clock.
         if isAgain, spec.idempotency == nil, state.mayHaveForgotten(id) { return .unknown(id) }
-        guard room(in: spec.queue) != 0 else { return .queueFull(id) }
+        guard fittingQueues([spec]) == 1 else { return .queueFull(id) }
         record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
         meter(spec.queue, at: now) { $0.arrivals += 1 }
         return .accepted(id)

@@ -20,6 +20,8 @@ public struct LedgerState: Sendable {
     public private(set) var letterCost = 0
     /// How many tasks of each queue are in each status, by the status's raw value.
     public private(set) var depth: [String: [Int]] = [:]
+    /// About how many bytes the open tasks of each queue take.
+    public private(set) var openCostOf: [String: Int] = [:]
 
     public private(set) var keys = KeyBindings()
     private var lanes = OrderingLanes()
@@ -180,6 +182,10 @@ public struct LedgerState: Sendable {
         }
         // A workflow is in no queue.
         guard !record.spec.isWorkflow else { return }
+        if !record.status.isFinal {
+            let bytes = openCostOf[record.spec.queue, default: 0] + sign * record.spec.cost
+            openCostOf[record.spec.queue] = bytes == 0 ? nil : bytes
+        }
         depth[record.spec.queue, default: Array(repeating: 0, count: TaskStatus.allCases.count)][status] += sign
     }
 

@@ -8,18 +8,21 @@ public struct QueueRules: Hashable, Sendable {
     public var weight: UInt16
     /// Open tasks of it that this node takes; nil: there is no bound of its own.
     public var maxLength: Int?
+    /// Bytes of them (`TaskSpec.cost`); nil likewise.
+    public var maxBytes: Int?
     /// Only so many start in a second, in the whole cluster.
     public var hasRate: Bool
     /// Only so many run at the same time, in the whole cluster.
     public var hasConcurrency: Bool
 
     public init(
-        isPaused: Bool = false, weight: UInt16 = 1, maxLength: Int? = nil, hasRate: Bool = false,
+        isPaused: Bool = false, weight: UInt16 = 1, maxLength: Int? = nil, maxBytes: Int? = nil, hasRate: Bool = false,
         hasConcurrency: Bool = false
     ) {
         self.isPaused = isPaused
         self.weight = weight
         self.maxLength = maxLength
+        self.maxBytes = maxBytes
         self.hasRate = hasRate
         self.hasConcurrency = hasConcurrency
     }
@@ -77,22 +80,52 @@ extension TaskOwner {
         }
     }
 
-    /// How many more tasks of the queue this node takes; nil: as many as there is room for.
-    public func room(in queue: String) -> Int? { rules[queue]?.maxLength.map { max(0, $0 - length(of: queue)) } }
+    /// About how many bytes the open tasks of a queue take that this node owns.
+    public func bytes(of queue: String) -> Int {
+        ledgers.reduce(0) { $0 + ($1.primary.state.openCostOf[queue] ?? 0) }
+    }
 
-    /// The first queue that has not room for all that is submitted to it.
+    /// What more of a queue this node takes.
+    private struct QueueRoom {
+        var tasks: Int
+        var bytes: Int
+        /// One task is taken in any case, however large.
+        var isEmpty: Bool
+
+        mutating func take(_ cost: Int) -> Bool {
+            guard tasks > 0, cost <= bytes || isEmpty else { return false }
+            tasks -= 1
+            bytes = max(0, bytes - cost)
+            isEmpty = false
+            return true
+        }
+    }
+
+    /// Nil: the queue has no bound of its own.
+    private func room(in queue: String) -> QueueRoom? {
+        guard let rules = rules[queue], rules.maxLength != nil || rules.maxBytes != nil else { return nil }
+        let length = length(of: queue)
+        return QueueRoom(
+            tasks: rules.maxLength.map { max(0, $0 - length) } ?? .max,
+            bytes: rules.maxBytes.map { max(0, $0 - bytes(of: queue)) } ?? .max,
+            isEmpty: length == 0 && rules.maxBytes != 0)
+    }
+
+    /// The first queue that has not room for all that is submitted to it, and how many of its tasks it has room for.
     func firstFull(_ specs: [TaskSpec]) -> (queue: String, room: Int)? {
         let count = fittingQueues(specs)
-        guard count < specs.count, let room = room(in: specs[count].queue) else { return nil }
-        return (specs[count].queue, room)
+        guard count < specs.count else { return nil }
+        let queue = specs[count].queue
+        return (queue, specs.prefix(count).count { $0.queue == queue })
     }
 
     /// How many of these tasks, from the first on, their queues have room for.
     public func fittingQueues(_ specs: [TaskSpec]) -> Int {
-        var wanted: [String: Int] = [:]
-        for (position, spec) in specs.enumerated() where rules[spec.queue]?.maxLength != nil {
-            wanted[spec.queue, default: 0] += 1
-            if let room = room(in: spec.queue), wanted[spec.queue, default: 0] > room { return position }
+        guard !rules.isEmpty else { return specs.count }
+        var rooms: [String: QueueRoom?] = [:]
+        for (position, spec) in specs.enumerated() {
+            if rooms[spec.queue] == nil { rooms[spec.queue] = .some(room(in: spec.queue)) }
+            if rooms[spec.queue]??.take(spec.cost) == false { return position }
         }
         return specs.count
     }

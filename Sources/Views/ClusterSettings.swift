@@ -63,6 +63,8 @@ public struct QueueSettings: Hashable, Sendable {
     public var isPaused = false
     /// Open tasks in the whole cluster beyond which submissions are refused; nil: only the nodes' own bounds hold.
     public var maxLength: UInt32?
+    /// About how many bytes those may take, likewise.
+    public var maxBytes: UInt64?
     /// For tasks that do not name their own; nil: as everywhere.
     public var maxRetries: UInt16?
     /// Likewise. Its `maxRetries` is 0 and means nothing.
@@ -88,6 +90,7 @@ public struct QueueSettings: Hashable, Sendable {
         try require(retry.map { $0.maxRetries == 0 && $0.jitter <= 1000 } ?? true, "retry")
         try require(timeout.map { $0 <= Limits.timeoutSeconds * 1000 } ?? true, "timeout")
         try require((1...Limits.queueWeight).contains(weight), "weight")
+        try require(maxBytes.map { $0 <= Limits.queueBytes } ?? true, "bytes")
         try require(rate.map { (1...Limits.queueRate).contains($0) } ?? true, "rate")
         try require(concurrency != 0, "concurrency")
     }
@@ -99,6 +102,8 @@ extension Limits {
     public static let queueWeight: UInt16 = 1000
     /// A million starts a second.
     public static let queueRate: UInt32 = 1_000_000_000
+    /// Bytes that the open tasks of a queue may be limited to.
+    public static let queueBytes: UInt64 = 1 << 50
     /// Changes of settings that a view tells of.
     public static let appliedChanges = 256
     /// Changes of settings that one view makes; others wait for the next.

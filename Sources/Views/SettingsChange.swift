@@ -18,6 +18,7 @@ public enum SettingsOperation: Hashable, Sendable {
 public enum QueueField: Hashable, Sendable {
     case isPaused(Bool)
     case maxLength(UInt32?)
+    case maxBytes(UInt64?)
     case maxRetries(UInt16?)
     case retry(RetryPolicy?)
     case timeout(UInt32?)
@@ -137,6 +138,7 @@ extension QueueSettings {
         switch field {
         case .isPaused(let value): isPaused = value
         case .maxLength(let value): maxLength = value
+        case .maxBytes(let value): maxBytes = value
         case .maxRetries(let value): maxRetries = value
         case .retry(let value): retry = value
         case .timeout(let value): timeout = value

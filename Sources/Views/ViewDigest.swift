@@ -80,6 +80,7 @@ private struct StableHash {
             hash.mix(queue.name)
             hash.mix(queue.isPaused ? 1 : 0)
             hash.mix(queue.maxLength.map(UInt64.init))
+            hash.mix(queue.maxBytes)
             hash.mix(queue.maxRetries.map(UInt64.init))
             hash.mix(queue.retry == nil ? 0 : 1)
             if let retry = queue.retry {

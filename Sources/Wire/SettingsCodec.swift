@@ -25,6 +25,7 @@ extension ByteWriter {
         string(value.name)
         bool(value.isPaused)
         optional(value.maxLength) { $0.varint(UInt64($1)) }
+        optional(value.maxBytes) { $0.varint($1) }
         optional(value.maxRetries) { $0.varint(UInt64($1)) }
         optional(value.retry) { $0.retryPolicy($1) }
         optional(value.timeout) { $0.varint(UInt64($1)) }
@@ -64,6 +65,9 @@ extension ByteWriter {
         case .maxLength(let value):
             uint8(2)
             optional(value) { $0.varint(UInt64($1)) }
+        case .maxBytes(let value):
+            uint8(9)
+            optional(value) { $0.varint($1) }
         case .maxRetries(let value):
             uint8(3)
             optional(value) { $0.varint(UInt64($1)) }
@@ -120,6 +124,7 @@ extension ByteReader {
         var queue = QueueSettings(name: try queueName())
         queue.isPaused = try bool()
         queue.maxLength = try optionalNumber("length")
+        queue.maxBytes = try optionalBytes()
         queue.maxRetries = try optionalNumber("retries")
         queue.retry = try optionalRetry()
         queue.timeout = try optionalNumber("timeout")
@@ -153,6 +158,7 @@ extension ByteReader {
         switch try uint8() {
         case 1: .isPaused(try bool())
         case 2: .maxLength(try optionalNumber("length"))
+        case 9: .maxBytes(try optionalBytes())
         case 3: .maxRetries(try optionalNumber("retries"))
         case 4: .retry(try optionalRetry())
         case 5: .timeout(try optionalNumber("timeout"))
@@ -175,6 +181,10 @@ extension ByteReader {
         _ field: String
     ) throws(WireError) -> Value? {
         try optional { (reader) throws(WireError) in Value(try reader.number(upTo: UInt64(Value.max), field)) }
+    }
+
+    private mutating func optionalBytes() throws(WireError) -> UInt64? {
+        try optional { (reader) throws(WireError) in try reader.number(upTo: Limits.queueBytes, "bytes") }
     }
 
     private mutating func optionalRetry() throws(WireError) -> RetryPolicy? {

@@ -17,19 +17,22 @@ import Views
 
     @Test func settings_are_changed_one_by_one_and_taken_back_by_null() async throws {
         let body =
-            #"{"paused":true,"max_length":100,"max_retries":7,"retry":{"backoff":"fixed","base":2},"timeout":1.5,"weight":3,"rate_limit":2.5,"concurrency":4}"#
+            #"{"paused":true,"max_length":100,"max_bytes":1000000,"max_retries":7,"retry":{"backoff":"fixed","base":2},"timeout":1.5,"weight":3,"rate_limit":2.5,"concurrency":4}"#
         let answer = try await patch(body)
         #expect(answer.status == 200)
         let settings = try answer.decoded(as: QueueSettingsDocument.self)
-        #expect(settings.isPaused && settings.maxLength == 100 && settings.maxRetries == 7 && settings.weight == 3)
+        #expect(
+            settings.isPaused && settings.maxLength == 100 && settings.maxBytes == 1_000_000 && settings.maxRetries == 7
+                && settings.weight == 3)
         #expect(settings.timeout == 1.5 && settings.retry?.backoff == "fixed" && settings.retry?.base == 2)
         #expect(settings.rateLimit == 2.5 && settings.concurrency == 4)
         let back = try await patch(
-            #"{"rate_limit":null,"concurrency":null,"retry":null,"paused":null,"max_length":null}"#
+            #"{"rate_limit":null,"concurrency":null,"retry":null,"paused":null,"max_length":null,"max_bytes":null}"#
         )
         .decoded(as: QueueSettingsDocument.self)
         #expect(back.rateLimit == nil && back.concurrency == nil)
-        #expect(!back.isPaused && back.maxLength == nil && back.retry == nil && back.timeout == 1.5)
+        #expect(
+            !back.isPaused && back.maxLength == nil && back.maxBytes == nil && back.retry == nil && back.timeout == 1.5)
         _ = try await patch(#"{"timeout":null,"max_retries":null,"weight":null}"#)
         #expect(api.service.update { $0.settings?.queues } == [])
     }
@@ -88,7 +91,7 @@ import Views
     }
 
     @Test func a_full_queue_says_when_to_try_again() async throws {
-        api.service.update { $0.refusal = .queueFull("mail", limit: 5, retryAfter: 1) }
+        api.service.update { $0.refusal = .queueFull("mail", limit: QueueBounds(length: 5), retryAfter: 1) }
         let answer = try await api(
             .post, "/api/tasks", headers: [.contentType: "application/json"],
             body: #"{"task_type":"echo","queue":"mail"}"#)

@@ -104,6 +104,35 @@ extension ProcessTests {
             }
         }
 
+        /// What a step returns decides how many tasks there are, and the node that adds them dies.
+        @Test func aHandlerAddsTasksWhileItRuns() async throws {
+            try await LocalCluster.run { cluster in
+                let victim = cluster.nodes[0]
+                var ids: [TaskID] = []
+                for _ in 0..<10 {
+                    ids.append(
+                        try await submit(
+                            #"{"tasks":[{"ref":"list","task_type":"echo","payload":[10,20,30]},"#
+                                + #"{"ref":"split","task_type":"for_each","depends_on":["list"],"priority":9,"#
+                                + #""payload":{"task_type":"echo","then":"gather"}}]}"#, at: victim
+                        ).id)
+                }
+                try await victim.kill()
+                for id in ids {
+                    let workflow = try await ended(id, at: cluster.nodes[1], cluster)
+                    #expect(workflow.status == "completed")
+                    #expect(
+                        workflow.tasks.map(\.ref).sorted()
+                            == ["list", "split", "split-0", "split-1", "split-2", "split-then"])
+                    let last = try #require(workflow.tasks.first { $0.ref == "split-then" }?.id)
+                    let gathered = try await cluster.nodes[2].task(last)
+                    #expect(gathered.priority == 9, "as the task that has added it")
+                    let text = gathered.result?.text ?? ""
+                    #expect(["10", "20", "30"].allSatisfy { text.contains("\"result\":\($0)") }, "\(text)")
+                }
+            }
+        }
+
         @Test func aCancelledWorkflowBeginsNothingMore() async throws {
             try await LocalCluster.run { cluster in
                 let accepted = try await submit(

@@ -13,7 +13,8 @@ import Testing
     @Test func everyTypeIsServedOnce() {
         #expect(
             BuiltinHandlers.all().map(\.taskType).sorted() == [
-                "data", "echo", "email", "fail", "gather", "image", "noop", "process", "send_email", "sleep",
+                "data", "echo", "email", "fail", "for_each", "gather", "image", "noop", "process", "send_email",
+                "sleep",
             ])
     }
 

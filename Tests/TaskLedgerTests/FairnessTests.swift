@@ -207,6 +207,37 @@ import Testing
         _ = try bench.submit(Self.spec("a"))
     }
 
+    @Test func a_queue_takes_as_many_bytes_as_it_may() throws {
+        var bench = OwnerBench(slots: 0)
+        func spec(_ bytes: Int) -> TaskSpec {
+            var spec = Self.spec("a")
+            spec.payload = Array(repeating: 0x31, count: bytes)
+            return spec
+        }
+        let small = spec(100)
+        bench.owner.setRules(["a": QueueRules(maxBytes: 3 * small.cost)])
+        #expect(bench.owner.fittingQueues(Array(repeating: small, count: 5)) == 3)
+        let ids = try bench.submit(small, Self.spec("b"), small)
+        #expect(bench.owner.bytes(of: "a") == 2 * small.cost)
+        #expect(throws: OwnerRefusal.queueFull("a", room: 0)) { try bench.submit(spec(101)) }
+        _ = try bench.submit(small)
+        #expect(throws: OwnerRefusal.queueFull("a", room: 0)) { try bench.submit(spec(0)) }
+        for id in ids { _ = bench.cancel(id) }
+        #expect(bench.owner.bytes(of: "a") == small.cost)
+
+        // One that is larger than all that the queue may hold goes in alone, or it would wait at its client for ever.
+        var other = OwnerBench(slots: 0)
+        other.owner.setRules(["a": QueueRules(maxBytes: 10)])
+        #expect(throws: OwnerRefusal.queueFull("a", room: 1)) { try other.submit(small, small) }
+        _ = try other.submit(spec(1000))
+        #expect(throws: OwnerRefusal.queueFull("a", room: 0)) { try other.submit(spec(0)) }
+        other.owner.setRules(["a": QueueRules(maxBytes: 0)])
+        #expect(other.owner.fittingQueues([small]) == 0)
+        other.owner.setRules([:])
+        #expect(other.owner.fittingQueues([small]) == 1)
+        #expect(other.owner.derivedFault() == nil)
+    }
+
     @Test func tasks_behind_follow_the_turns() throws {
         var bench = OwnerBench(slots: 1)
         for _ in 0..<5 { _ = try bench.submit(Self.spec("a", key: "flood")) }

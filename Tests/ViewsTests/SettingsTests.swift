@@ -58,7 +58,7 @@ import Views
                     change(
                         1, "mail", .isPaused(true), .maxLength(1), .maxRetries(2),
                         .retry(RetryPolicy(maxRetries: 0, backoff: .fixed)), .timeout(3), .weight(4), .rate(5),
-                        .concurrency(6))
+                        .concurrency(6), .maxBytes(7))
                 ]))
         #expect(set.settings.queue("mail") != QueueSettings(name: "mail"))
         let reset = try #require(
@@ -67,7 +67,7 @@ import Views
                 [
                     change(
                         2, view: 6, "mail", .isPaused(false), .maxLength(nil), .maxRetries(nil), .retry(nil),
-                        .timeout(nil), .weight(nil), .rate(nil), .concurrency(nil))
+                        .timeout(nil), .weight(nil), .rate(nil), .concurrency(nil), .maxBytes(nil))
                 ]))
         #expect(reset.settings.queues == [])
         #expect(reset.settings.applied.map(\.id) == [1, 2])
@@ -75,6 +75,7 @@ import Views
 
     @Test(arguments: [
         [QueueField.weight(0)], [.weight(1001)], [.rate(0)], [.rate(1_000_000_001)], [.concurrency(0)],
+        [.maxBytes(1 << 50 + 1)],
         [.maxRetries(101)], [.timeout(86_400_001)],
         [.retry(RetryPolicy(maxRetries: 1))], [.isPaused(true), .weight(0)],
     ]) func what_breaks_a_bound_is_refused_whole(fields: [QueueField]) throws {

@@ -215,7 +215,7 @@ import Wire
         #expect(
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "04" + "0000000000000001" + "00" + "00"
                 + "00"
-                + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "010131" + "00" + "01" + Self.tokenHex + "00"
+                + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "01010131" + "00" + "01" + Self.tokenHex + "00"
                 + "00" + "00" + "00" + "0000" + "00" + "00")
         let copy = CopyRequest(
             ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,

@@ -16,6 +16,7 @@ import Wire
             .evidence: 33, .steal: 34, .began: 35,
             .report: 36,
             .settled: 37, .stop: 38, .parents: 24, .workflow: 25, .extend: 26, .parentsEnded: 44, .keyed: 17, .ship: 18,
+            .keep: 48, .read: 49, .needed: 50,
         ]
         for tag in MessageTag.allCases { #expect(expected[tag] == tag.rawValue, "\(tag)") }
         #expect(Set(MessageTag.allCases.map(\.rawValue)).count == MessageTag.allCases.count)
@@ -50,12 +51,12 @@ import Wire
             [
                 .isPaused(true), .maxLength(300), .maxRetries(nil),
                 .retry(RetryPolicy(maxRetries: 0, backoff: .linear, base: 1, maximum: 2, jitter: 3)), .timeout(7),
-                .weight(2), .rate(2500), .concurrency(3),
+                .weight(2), .rate(2500), .concurrency(3), .maxBytes(300),
             ]))
     private static let changeBytes: [UInt8] = [
-        5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 1, 1, 0x71, 8, 1, 1, 2, 1, 0xAC, 2, 3, 0, 4, 1, 0, 1, 1, 2,
+        5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 1, 1, 0x71, 9, 1, 1, 2, 1, 0xAC, 2, 3, 0, 4, 1, 0, 1, 1, 2,
         3, 5,
-        1, 7, 6, 1, 2, 7, 1, 0xC4, 0x13, 8, 1, 3,
+        1, 7, 6, 1, 2, 7, 1, 0xC4, 0x13, 8, 1, 3, 9, 1, 0xAC, 2,
     ]
 
     @Test func aChangeOfSettingsIsRefusedWhenItIsCutOrChangedIntoNonsense() {

@@ -28,6 +28,7 @@ import Wire
         var mail = QueueSettings(name: "mail")
         mail.isPaused = true
         mail.maxLength = 300
+        mail.maxBytes = 70_000
         mail.maxRetries = 4
         mail.retry = RetryPolicy(maxRetries: 0, backoff: .fixed)
         mail.timeout = 1000
@@ -156,7 +157,8 @@ import Wire
         }
         let (a, b, c) = ("01610000000000000051", "01620000000000000052", "01630000000000000099")
         let queues =
-            "01" + "046d61696c" + "01" + "01ac02" + "0104" + "010002e80780dddb01c801" + "01e807" + "05" + "01c413"
+            "01" + "046d61696c" + "01" + "01ac02" + "01f0a204" + "0104" + "010002e80780dddb01c801" + "01e807" + "05"
+            + "01c413"
             + "0103"
         let subscriptions = "01" + "0173" + "036f2e23" + "027b7d"
         let task = TaskSpec(type: "t").encoded
@@ -189,7 +191,8 @@ import Wire
             { $0.ledgers[1].founder = $0.members[0].replica }, { $0.nextLedger = LedgerID(7) },
             { $0.slots[0] = LedgerID(2) }, { $0.settings.copies = 2 }, { $0.losses = [] },
             { $0.settings.queues = [] }, { $0.settings.queues[0].isPaused = false },
-            { $0.settings.queues[0].maxLength = nil }, { $0.settings.queues[0].maxRetries = 5 },
+            { $0.settings.queues[0].maxLength = nil }, { $0.settings.queues[0].maxBytes = 1 },
+            { $0.settings.queues[0].maxRetries = 5 },
             { $0.settings.queues[0].retry = nil }, { $0.settings.queues[0].retry?.base = 1 },
             { $0.settings.queues[0].timeout = 1 }, { $0.settings.queues[0].weight = 6 },
             { $0.settings.queues[0].rate = nil }, { $0.settings.queues[0].concurrency = 4 },

@@ -23,6 +23,7 @@ struct Queues: AsyncParsableCommand {
         var parts: [String] = []
         if settings.isPaused { parts.append("paused") }
         if let length = settings.maxLength { parts.append("max_length=\(length)") }
+        if let bytes = settings.maxBytes { parts.append("max_bytes=\(bytes)") }
         if let retries = settings.maxRetries { parts.append("max_retries=\(retries)") }
         if let retry = settings.retry { parts.append("backoff=\(retry.backoff)") }
         if let timeout = settings.timeout { parts.append("timeout=\(shown(timeout))") }
@@ -126,7 +127,7 @@ extension Queues {
             commandName: "set",
             abstract: "Sets what holds for a queue in the whole cluster: key=value, or key= to take it back.",
             discussion: """
-                Keys: paused, max_length, max_retries, timeout (seconds), weight (1...1000), rate_limit (starts a second), \
+                Keys: paused, max_length, max_bytes, max_retries, timeout (seconds), weight (1...1000), rate_limit (starts a second), \
                 concurrency (tasks that run at the same time), and backoff (exponential, linear, fixed, none).
                 """)
 

@@ -16,14 +16,17 @@ extension Clients {
             let isRate = draw.chance(50)
             let field: QueueField =
                 isRate
-                ? .rate(UInt32(draw.logarithmic(1000...100_000))) : .concurrency(UInt32(draw.logarithmic(1...8)))
+                ? .rate(UInt32(draw.logarithmic(10_000...1_000_000))) : .concurrency(UInt32(draw.logarithmic(1...8)))
             let end = Duration.milliseconds(Int64(draw.logarithmic(2000...60_000)))
             change(queue, field, to: isRate ? .rate(nil) : .concurrency(nil), after: end, at: operation.node)
         default:
             let field: QueueField =
-                switch Int.random(in: 0..<3, using: &draw) {
+                switch Int.random(in: 0..<5, using: &draw) {
                 case 0: .weight(draw.chance(30) ? nil : UInt16(draw.logarithmic(1...20)))
-                case 1: .timeout(draw.chance(50) ? nil : 5000)
+                // Nothing may be lost by it; clients are refused now and then.
+                case 1: .maxLength(draw.chance(60) ? nil : UInt32(draw.logarithmic(20...500)))
+                case 2: .maxBytes(draw.chance(60) ? nil : UInt64(draw.logarithmic(10_000...1_000_000)))
+                case 3: .timeout(draw.chance(50) ? nil : 5000)
                 default: .maxRetries(draw.chance(50) ? nil : 1)
                 }
             change(queue, field, at: operation.node) {}
