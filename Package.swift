@@ -101,7 +101,15 @@ let package = Package(
                 "TaskExecution", "Service", "Node", "Simulation",
             ]),
 
-        room("TaskHandlers", ["Primitives", "TaskExecution", "CImages"]),
+        room(
+            "TaskHandlers",
+            [
+                "Primitives", "TaskLedger", "TaskExecution", "CImages",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
         room("APIModel", ["Primitives", "TaskLedger", "Views", "Service"]),
         room(
             "HTTPAPI",
@@ -165,7 +173,13 @@ let package = Package(
         tests("EventLoopTests", ["Primitives", "EventLoop"]),
         tests("JournalTests", ["Primitives", "EventLoop", "Journal"]),
         tests("RegistryTests", ["Primitives", "EventLoop", "Registry"]),
-        tests("TaskHandlersTests", ["TaskHandlers", "TaskExecution", "Primitives", "CImages"]),
+        tests(
+            "TaskHandlersTests",
+            [
+                "TaskHandlers", "TaskExecution", "Primitives", "CImages",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
         tests(
             "PeersTests",
             [

@@ -15,6 +15,7 @@ public struct SubmissionDocument: Hashable, Sendable, JSONWritable {
     public var expiresIn: Double?
     /// `at_least_once` or `at_most_once`.
     public var delivery: String?
+    public var callbackURL: String?
     public var metadata: [String: String]
 
     enum CodingKeys: String, CodingKey {
@@ -22,12 +23,13 @@ public struct SubmissionDocument: Hashable, Sendable, JSONWritable {
         case taskType = "task_type"
         case maxRetries = "max_retries"
         case expiresIn = "expires_in"
+        case callbackURL = "callback_url"
     }
 
     public init(
         taskType: String, payload: RawJSON? = nil, priority: Int? = nil, queue: String? = nil, maxRetries: Int? = nil,
         timeout: Double? = nil, delay: Double? = nil, expiresIn: Double? = nil, delivery: String? = nil,
-        metadata: [String: String] = [:]
+        callbackURL: String? = nil, metadata: [String: String] = [:]
     ) {
         self.taskType = taskType
         self.payload = payload
@@ -38,6 +40,7 @@ public struct SubmissionDocument: Hashable, Sendable, JSONWritable {
         self.delay = delay
         self.expiresIn = expiresIn
         self.delivery = delivery
+        self.callbackURL = callbackURL
         self.metadata = metadata
     }
 
@@ -52,6 +55,7 @@ public struct SubmissionDocument: Hashable, Sendable, JSONWritable {
             if let delay { object.put(.delay, delay) }
             if let expiresIn { object.put(.expiresIn, expiresIn) }
             if let delivery { object.put(.delivery, delivery) }
+            if let callbackURL { object.put(.callbackURL, callbackURL) }
             if !metadata.isEmpty { object.put(.metadata) { $0.object(metadata.sorted { $0.key < $1.key }) } }
         }
     }

@@ -43,6 +43,20 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         }
     }
 
+    /// Who is told of the task's end.
+    public struct Callback: Hashable, Sendable, Decodable {
+        public var url: String
+        /// The task that tells; nil: this one has not ended.
+        public var taskID: TaskID?
+        /// Of that task; nil: it is not there, or not known.
+        public var status: String?
+
+        enum CodingKeys: String, CodingKey {
+            case url, status
+            case taskID = "task_id"
+        }
+    }
+
     public var id: TaskID
     /// `scheduled`, `blocked`, `pending`, `processing`, `completed`, `failed`, `cancelled` or `expired`.
     public var status: String
@@ -89,6 +103,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     /// `fail`, `run` or `cancel`; nil: it depends on nothing.
     public var onDependencyFailure: String?
     public var parents: [Parent]
+    public var callback: Callback?
     public var payload: RawJSON?
     /// Of a completed task. Nil as well if it is large and those who keep it cannot be asked now, or, if there are none, it
     /// is lost with their disks: `resultBytes` is not nil then.
@@ -100,7 +115,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
     enum CodingKeys: String, CodingKey {
         case id, status, queue, priority, node, attempt, run, interruptions, retry, timeout, delivery, metadata, worker,
             error
-        case payload, result, parents, schedule
+        case payload, result, parents, schedule, callback
         case resultBytes = "result_bytes"
         case resultHolders = "result_holders"
         case scheduledFor = "scheduled_for"
@@ -122,8 +137,10 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
         case duplicatesDiscarded = "duplicates_discarded"
     }
 
-    /// - Parameter isSummary: without payload and result, for a listing.
-    public init(_ task: TaskSnapshot, isSummary: Bool = false) {
+    /// - Parameters:
+    ///   - isSummary: without payload and result, for a listing.
+    ///   - told: the status of the task that tells of this one's end, if that is known.
+    public init(_ task: TaskSnapshot, isSummary: Bool = false, told: String? = nil) {
         let spec = task.spec
         id = task.id
         status = task.status.name
@@ -169,6 +186,7 @@ public struct TaskDocument: Hashable, Sendable, Decodable {
                     Failure(type: $0.type, message: $0.message, isRetryable: $0.isRetryable)
                 })
         }
+        callback = spec.callbackURL.map { Callback(url: $0, taskID: task.deliveryID, status: told) }
         payload = isSummary ? nil : RawJSON(spec.payload)
         result = isSummary ? nil : task.result.map { RawJSON($0) }
         resultBytes = isSummary ? nil : task.detached?.byteCount ?? task.result.map { UInt32(clamping: $0.count) }
@@ -212,6 +230,7 @@ extension TaskDocument: JSONWritable {
             object.put(.dependsOn, dependsOn)
             object.put(.onDependencyFailure, onDependencyFailure)
             object.put(.parents, parents)
+            object.put(.callback, callback)
             if let payload {
                 object.put(.resultBytes, resultBytes)
                 object.put(.resultHolders, resultHolders)
@@ -250,6 +269,16 @@ extension TaskDocument.Parent: JSONWritable {
             object.put(.resultBytes, resultBytes)
             if let result { object.put(.result, result) }
             object.put(.error, error)
+        }
+    }
+}
+
+extension TaskDocument.Callback: JSONWritable {
+    public func write(to json: inout JSONWriter) {
+        json.object(CodingKeys.self) { object in
+            object.put(.url, url)
+            object.put(.taskID, taskID)
+            object.put(.status, status)
         }
     }
 }

@@ -63,12 +63,14 @@ public struct WorkflowDocument: Hashable, Sendable, Decodable {
     public var createdAt: Timestamp
     public var finishedAt: Timestamp?
     public var error: TaskDocument.Failure?
+    /// Without its status.
+    public var callback: TaskDocument.Callback?
     public var progress: Progress
     public var tasks: [Task]
     public var edges: [Edge]
 
     enum CodingKeys: String, CodingKey {
-        case id, name, status, node, error, progress, tasks, edges
+        case id, name, status, node, error, callback, progress, tasks, edges
         case onTaskFailure = "on_task_failure"
         case isCancelRequested = "cancel_requested"
         case failedBy = "failed_by"
@@ -91,6 +93,7 @@ public struct WorkflowDocument: Hashable, Sendable, Decodable {
         failedBy = workflow.failedBy.map { refs[$0] ?? $0.description }
         createdAt = root.createdAt
         finishedAt = root.finishedAt
+        callback = root.spec.callbackURL.map { TaskDocument.Callback(url: $0, taskID: root.deliveryID, status: nil) }
         error = root.failure.map {
             TaskDocument.Failure(type: $0.type, message: $0.message, isRetryable: $0.isRetryable)
         }
@@ -152,6 +155,7 @@ extension WorkflowDocument: JSONWritable {
             object.put(.createdAt, createdAt)
             object.put(.finishedAt, finishedAt)
             object.put(.error, error)
+            object.put(.callback, callback)
             object.put(.progress, progress)
             object.put(.tasks, tasks)
             object.put(.edges, edges)

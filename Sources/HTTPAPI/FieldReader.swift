@@ -103,6 +103,18 @@ struct FieldReader {
         return key
     }
 
+    /// A URL that can be asked, as it was sent.
+    mutating func webAddress(_ pointer: String) throws(JSONError) -> String? {
+        guard let text = try string(pointer, "a URL such as \"https://example.com/done\"") else { return nil }
+        do throws(WebAddress.Invalid) {
+            _ = try WebAddress(text)
+            return text
+        } catch {
+            report(pointer, "\(error), got \(quoted(text))")
+            return nil
+        }
+    }
+
     mutating func timestamp(_ pointer: String) throws(JSONError) -> Timestamp? {
         let expected = "a date and time of RFC 3339, such as \"2030-01-31T23:59:59Z\""
         guard let text = try string(pointer, expected) else { return nil }

@@ -102,6 +102,15 @@ struct Problem: Error {
         self.headers = headers
     }
 
+    static let callbackUnsigned = Problem(
+        .invalidInput,
+        "callback_url: this node has no secret to sign callbacks with, and none is sent unsigned; nothing was accepted. Start "
+            + "every node with the same --callback-secrets FILE (APUS_CALLBACK_SECRETS), or leave callback_url out",
+        errors: [
+            ProblemDocument.Item(
+                pointer: "/callback_url", detail: "not possible at this node: it has no secret to sign with")
+        ])
+
     /// One parameter or header that is wrong.
     static func invalid(_ pointer: String, _ detail: String) -> Problem {
         Problem(

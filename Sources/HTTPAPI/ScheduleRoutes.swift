@@ -80,6 +80,7 @@ extension API {
                 reserving: 2048)
         case .changed(let report): return json(ScheduleDocument(report), reserving: 2048)
         case .unknownTimeZone(let reason): throw Problem.invalid("/time_zone", reason)
+        case .callbackUnsigned: throw Problem.callbackUnsigned
         case .unknownTaskType(let nearest):
             throw Problem(
                 .unknownTaskType,
@@ -100,6 +101,7 @@ extension API {
         switch await service.deleteSchedule(request.parameter) {
         case .deleted, .made, .changed: return Response(status: .noContent)
         case .refused(let refusal): throw problem(of: refusal, request)
+        case .callbackUnsigned: throw Problem.callbackUnsigned
         case .unknownTimeZone(let reason), .unavailable(let reason):
             throw Problem.unavailable("\(reason); nothing was changed")
         case .unknownTaskType: throw Problem(.internalError, "a schedule is deleted whatever it submits")

@@ -83,6 +83,13 @@ enum Schemas {
         "pattern": "^[^\\u0000]",
     ]
 
+    static let callbackURL: JSONValue = [
+        "type": ["string", "null"], "maxLength": .integer(Int64(Limits.urlBytes)),
+        "pattern": "^[hH][tT][tT][pP][sS]?://",
+        "description":
+            "Told of the end by a POST, at least once, signed as Standard Webhooks. Refused at a node without a secret.",
+    ]
+
     static let submission: JSONValue = [
         "type": "object", "additionalProperties": false,
         "oneOf": [["required": ["task_type"]], ["required": ["name"]], ["required": ["type"]]],
@@ -132,6 +139,7 @@ enum Schemas {
                 nullable(words(TaskDependencies.FailurePolicy.allCases.map(\.name))),
                 "What it does when one of them does not complete: fail (the default) or be cancelled, at once, or run when all have ended."
             ),
+            "callback_url": callbackURL,
             "fairness_key": [
                 "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(Limits.fairnessKeyBytes)),
                 "description": "Keys take turns within their queue and priority. At most 255 bytes.",
@@ -187,6 +195,10 @@ enum Schemas {
                     ], optional: ["result"])),
             "The tasks of depends_on, as the task sees them; status is null until one has ended. A result that is too large to be "
                 + "handed on is left out."),
+        "callback": described(
+            nullable(object(["url": string, "task_id": nullable(uuid), "status": nullable(status)])),
+            "Who is told of its end: the task that tells exists once this one has ended. Its status is known while a "
+                + "ledger has both, and is not in listings."),
     ]
 
     private static let taskSummary = object(taskProperties)

@@ -31,26 +31,14 @@ enum SubmissionField: CaseIterable {
         }
     }
 
-    /// Those that are not are refused, since a promise that is silently not kept is worse than none.
-    var isSupported: Bool {
-        switch self {
-        case .taskType, .payload, .priority, .queue, .maxRetries, .retry, .timeout, .delay, .runAt, .expiresIn,
-            .expiresAt,
-            .delivery, .resultTTL, .metadata, .dependsOn, .onDependencyFailure, .idempotencyKey, .idempotencyWindow,
-            .orderingKey, .fairnessKey:
-            true
-        case .callbackURL: false
-        }
-    }
-
     /// Whether the task of a schedule may have it.
     var isOfSchedules: Bool {
         switch self {
         case .taskType, .payload, .priority, .queue, .maxRetries, .retry, .timeout, .expiresIn, .delivery, .resultTTL,
-            .metadata, .fairnessKey:
+            .metadata, .fairnessKey, .callbackURL:
             true
         case .delay, .runAt, .expiresAt, .dependsOn, .onDependencyFailure, .idempotencyKey, .idempotencyWindow,
-            .orderingKey, .callbackURL:
+            .orderingKey:
             false
         }
     }

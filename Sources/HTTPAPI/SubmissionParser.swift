@@ -169,9 +169,7 @@ struct SubmissionParser {
             }
             spec.fairnessKey = key
         case .callbackURL:
-            let kind = try reader.parser.peek()
-            try reader.parser.skipValue()
-            if kind != .null { reader.report(pointer, "not supported by this version: leave it out") }
+            spec.callbackURL = try reader.webAddress(pointer)
         }
     }
 
@@ -186,6 +184,11 @@ struct SubmissionParser {
         guard (1...Limits.nameBytes).contains(type.utf8.count), !hasControls else {
             return reader.report(
                 pointer, "must be 1...\(Limits.nameBytes) bytes without control characters, got \(quoted(type))")
+        }
+        guard !type.hasPrefix(TaskSpec.reservedTypes) else {
+            return reader.report(
+                pointer,
+                "types that begin with \"\(TaskSpec.reservedTypes)\" are the cluster's own, got \(quoted(type))")
         }
         spec.type = type
     }

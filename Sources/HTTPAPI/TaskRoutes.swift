@@ -115,6 +115,7 @@ extension API {
                 .keyConflict,
                 "this idempotency key was used for another request: task \(id); nothing was accepted. Use a new key for "
                     + "a new task", id: id, headers: [.location: "/api/tasks/\(id)"])
+        case .callbackUnsigned: .callbackUnsigned
         case .keyPending:
             Problem(
                 .keyPending,
@@ -138,7 +139,8 @@ extension API {
         case .found(let task):
             var headers: HTTPFields = [:]
             wait?.apply(to: &headers)
-            return json(TaskDocument(task), headers: headers, reserving: size(of: task))
+            let document = TaskDocument(task, told: await delivery(of: task)?.name)
+            return json(document, headers: headers, reserving: size(of: task))
         case .archived(let document):
             var headers: HTTPFields = [:]
             wait?.apply(to: &headers)
@@ -151,6 +153,14 @@ extension API {
                 id: id)
         case .unavailable(let reason): throw Problem.unavailable(reason)
         }
+    }
+
+    /// How far those are told who are to be told of its end.
+    private func delivery(of task: TaskSnapshot) async -> TaskStatus? {
+        guard let id = task.deliveryID, case .found(let delivery) = await service.task(id, wait: nil) else {
+            return nil
+        }
+        return delivery.status
     }
 
     private func lookUp(_ id: TaskID, _ wait: Wait?, _ request: APIRequest) async -> TaskLookup {

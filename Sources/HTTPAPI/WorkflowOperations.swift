@@ -144,6 +144,7 @@ extension Schemas {
             "on_success": described(nullable(errand), "Enqueued when all has completed."),
             "on_failure": described(nullable(errand), "Enqueued when it has failed, after the compensations."),
             "always": described(nullable(errand), "Enqueued at the end, in any case."),
+            "callback_url": callbackURL,
             "idempotency_key": described(
                 key, "Stands for the workflow and all its tasks: the same request again is answered with it."),
             "idempotency_window": seconds(
@@ -181,6 +182,7 @@ extension Schemas {
         ]), "node": nullable(string), "on_task_failure": words(["stop", "continue"]), "cancel_requested": boolean,
         "failed_by": described(nullable(string), "The task by which it fails."), "created_at": time,
         "finished_at": nullable(time), "error": failure,
+        "callback": nullable(object(["url": string, "task_id": nullable(uuid), "status": nullable(status)])),
         "progress": object([
             "total": count, "completed": count, "failed": count, "cancelled": count, "running": count,
             "waiting": count,

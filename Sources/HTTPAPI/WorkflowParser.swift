@@ -39,6 +39,7 @@ struct WorkflowParser {
     private var keys: KeyFields
     private var errors: [ProblemDocument.Item] = []
     private var name: String?
+    private var callbackURL: String?
     private var plan = WorkflowPlan()
     private var tasks: [Raw] = []
     private var hasList = false
@@ -115,7 +116,7 @@ struct WorkflowParser {
 
     private static let members = [
         "name", "tasks", "chain", "gather", "on_task_failure", "on_success", "on_failure", "always", "idempotency_key",
-        "idempotency_window",
+        "idempotency_window", "callback_url",
     ]
 
     private mutating func readMember(
@@ -132,6 +133,7 @@ struct WorkflowParser {
             if let word = try reader.word(pointer, of: ["stop", "continue"]) { plan.stopsOnFailure = word == "stop" }
         case "idempotency_key": try keys.readKey(pointer, &reader)
         case "idempotency_window": try keys.readWindow(pointer, &reader)
+        case "callback_url": callbackURL = try reader.webAddress(pointer)
         case "tasks", "chain":
             if key == "chain" { hasChain = true } else { hasList = true }
             guard try reader.next(is: .array, pointer, "an array of tasks") else { break }
@@ -353,7 +355,7 @@ struct WorkflowParser {
             let path = cycle.map { steps[$0].ref }.joined(separator: " -> ")
             report(tasks[cycle[0]].pointer + "/depends_on", "a cycle: \(path)")
         }
-        return WorkflowDraft(name: name, plan: plan, steps: steps)
+        return WorkflowDraft(name: name, plan: plan, steps: steps, callbackURL: callbackURL)
     }
 
     private mutating func step(_ task: Raw, _ places: [String: Int]) -> WorkflowDraft.Step {

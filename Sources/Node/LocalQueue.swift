@@ -115,6 +115,7 @@ actor LocalQueue {
         lookAtStanding()
         askParents()
         advanceWorkflows()
+        if owner.owesCallbacks { owner.callBack(at: node.now) }
         owner.slotsFree(node.colleagues.workers.onLoop { $0.freeSlots })
         claimPermits(for: owner.freeSlots + parking.wanted)
         owner.startReady(at: node.now, timestamp: node.timestamp, into: &effects)
@@ -134,7 +135,9 @@ actor LocalQueue {
         }
         setAlarm()
         // What has ended may have been waited for here.
-        if owner.hasQuestions(at: node.now) || owner.hasStirredWorkflows { turn() }
+        if owner.hasQuestions(at: node.now) || owner.hasStirredWorkflows || owner.owesCallbacks {
+            turn()
+        }
         node.colleagues.workers.onLoop { $0.turn() }
         if isUpkeepSlow, !isAtRest { setUpkeep() }
     }

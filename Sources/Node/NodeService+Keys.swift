@@ -135,7 +135,7 @@ extension NodeService {
         guard item.isLost, case .refused(let refusal) = outcome else { return outcome }
         switch refusal {
         case .keyConflict, .keyPending, .unconfirmed: return outcome
-        case .full, .queueFull, .diskFull, .unavailable, .unknownTaskType, .unknownParents:
+        case .full, .queueFull, .diskFull, .unavailable, .unknownTaskType, .unknownParents, .callbackUnsigned:
             guard item.spec.idempotency == nil, let id = item.sent?.ids.first else { return .refused(.keyPending) }
             return .refused(.unconfirmed(id))
         }

@@ -137,7 +137,8 @@ extension NodeService {
         let due = task.dueAt
         switch inspection.cause {
         case .ended:
-            return Explanation(reason: .ended, detail: "it is \(task.status.name): it does not run any more")
+            let told = task.deliveryID.map { "; \(task.spec.callbackURL ?? "") is told by task \($0)" } ?? ""
+            return Explanation(reason: .ended, detail: "it is \(task.status.name): it does not run any more\(told)")
         case .runs:
             return Explanation(reason: .running, detail: "it runs at \(task.worker?.rawValue ?? "some node")")
         case .granted:

@@ -9,11 +9,12 @@ import Wire
 extension NodeService {
     /// All of it in one ledger: this node's, or that of the first that has room.
     func submit(_ workflow: WorkflowDraft) async -> WorkflowSubmission {
-        let known = actors.workers.taskTypes
+        let known = submittableTypes
         let unknown = workflow.taskTypes.subtracting(known).sorted()
         if let first = unknown.first {
             return .unknownTaskTypes(unknown, nearest: nearestName(to: first, among: known))
         }
+        if workflow.hasCallbacks, !node.configuration.signsCallbacks { return .refused(.callbackUnsigned, step: nil) }
         if let (step, refusal) = await refusedForParents(workflow.steps.map(\.spec)).min(by: { $0.key < $1.key }) {
             return .refused(refusal, step: step)
         }
@@ -40,11 +41,12 @@ extension NodeService {
     }
 
     func extend(_ id: TaskID, with more: WorkflowDraft) async -> WorkflowExtension {
-        let known = actors.workers.taskTypes
+        let known = submittableTypes
         let unknown = more.taskTypes.subtracting(known).sorted()
         if let first = unknown.first {
             return .unknownTaskTypes(unknown, nearest: nearestName(to: first, among: known))
         }
+        if more.hasCallbacks, !node.configuration.signsCallbacks { return .refused(.callbackUnsigned, step: nil) }
         if let (step, refusal) = await refusedForParents(more.steps.map(\.spec)).min(by: { $0.key < $1.key }) {
             return .refused(refusal, step: step)
         }

@@ -21,6 +21,9 @@ final class NodeService: ClusterService {
 
     func submit(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
         if let unknown = unknownTypes(specs) { return await submitKnown(specs, unknown) }
+        if !node.configuration.signsCallbacks, specs.contains(where: { $0.callbackURL != nil }) {
+            return await submitSilent(specs)
+        }
         let refused = await refusedForParents(specs)
         guard refused.isEmpty else {
             let accepted = specs.enumerated().filter { refused[$0.offset] == nil }.map(\.element)
@@ -73,9 +76,14 @@ final class NodeService: ClusterService {
         }
     }
 
+    /// Nobody can have the cluster's own types run, by whatever way: what it signs would not be its word any more.
+    var submittableTypes: [String] {
+        actors.workers.taskTypes.filter { !$0.hasPrefix(TaskSpec.reservedTypes) }
+    }
+
     /// Task types that no node has a handler for, with the nearest known name; nil if there are none.
     private func unknownTypes(_ specs: [TaskSpec]) -> [String: String?]? {
-        let known = actors.workers.taskTypes
+        let known = submittableTypes
         var unknown: [String: String?] = [:]
         for spec in specs where !known.contains(spec.type) && unknown[spec.type] == nil {
             unknown[spec.type] = .some(nearestName(to: spec.type, among: known))
@@ -90,6 +98,16 @@ final class NodeService: ClusterService {
         return specs.map { spec in
             if let nearest = unknown[spec.type] { return .refused(.unknownTaskType(nearest: nearest)) }
             return outcomes.popLast() ?? .refused(.unavailable("the submission was lost on its way: try again"))
+        }
+    }
+
+    /// Those that have no callback: nobody is told of anything without a signature.
+    private func submitSilent(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
+        let silent = specs.filter { $0.callbackURL == nil }
+        var outcomes = (silent.isEmpty ? [] : await submit(silent))[...]
+        return specs.map { spec in
+            if spec.callbackURL != nil { return .refused(.callbackUnsigned) }
+            return outcomes.popFirst() ?? .refused(.unavailable("the submission was lost on its way: try again"))
         }
     }
 

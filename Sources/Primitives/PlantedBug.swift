@@ -111,6 +111,15 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     /// A task that waits for others starts when the first of them has ended.
     case firstParentIsEnough = "first-parent-is-enough"
 
+    // Callbacks
+
+    /// Who takes a ledger over does not look at what had ended before.
+    case callbackLeftBehind = "callback-left-behind"
+    /// It is not looked whether a task is called back already.
+    case calledBackAgain = "called-back-again"
+    /// The end of a new run counts as told with that of the first.
+    case newRunUntold = "new-run-untold"
+
     // Membership
 
     /// A generation that was declared dead may return.

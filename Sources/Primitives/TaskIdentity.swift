@@ -34,6 +34,15 @@ public struct TaskID: Hashable, Comparable, Sendable, CustomStringConvertible {
         self.low = low
     }
 
+    /// An id that everybody makes alike who makes one for this purpose: that of what follows when `task` ends, once in each
+    /// run of it. It has the time of that end, and the ledger of the task.
+    public init(after task: TaskID, run: UInt32, endedAt: Timestamp) {
+        var hash = SeededGenerator(seed: task.high ^ task.low &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(run))
+        let milliseconds = UInt64(max(0, endedAt.milliseconds)) & (1 << 48 - 1)
+        high = milliseconds << 16 | 0x7000 | hash.next() & 0xFFF
+        low = 1 << 63 | UInt64(task.ledgerTag) << Self.tagShift | hash.next() & (1 << Self.tagShift - 1)
+    }
+
     static let tagBits: UInt64 = 20
     static let tagShift: UInt64 = 62 - tagBits
 

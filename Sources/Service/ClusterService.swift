@@ -140,6 +140,8 @@ public enum SubmissionRefusal: Sendable, Hashable {
     case unconfirmed(TaskID)
     /// Its idempotency key stands for this task, which was accepted for another request: 422.
     case keyConflict(TaskID)
+    /// It has a callback, and this node has no secret to sign it with: 422.
+    case callbackUnsigned
     /// Whether a request with its idempotency key was accepted cannot be told yet: 409, and the same may be sent again.
     case keyPending
 }
@@ -154,7 +156,7 @@ extension SubmissionRefusal {
         // As soon as any of them has room.
         case (.full(let mine), .full(let other)): .full(retryAfter: min(mine, other))
         case (.full, .diskFull), (.unknownTaskType, _), (.unknownParents, _), (.unconfirmed, _), (.keyConflict, _),
-            (.keyPending, _), (.queueFull, _):
+            (.keyPending, _), (.queueFull, _), (.callbackUnsigned, _):
             self
         case (.diskFull, _), (.full, _), (.unavailable, _): other
         }
@@ -238,6 +240,12 @@ public struct TaskSnapshot: Sendable, Hashable {
         self.isCancelRequested = isCancelRequested
         self.duplicatesDiscarded = duplicatesDiscarded
         self.parents = parents
+    }
+
+    /// The task that tells somebody of the end of this run; nil: it has not ended, or nobody is to be told.
+    public var deliveryID: TaskID? {
+        guard status.isFinal, spec.callbackURL != nil, let finishedAt else { return nil }
+        return TaskID(after: id, run: run, endedAt: finishedAt)
     }
 }
 

@@ -40,6 +40,8 @@ public enum ScheduleOutcome: Hashable, Sendable {
     case deleted
     /// The node knows no such time zone, and why: 422.
     case unknownTimeZone(String)
+    /// Its task has a callback, and this node has no secret to sign it with: 422.
+    case callbackUnsigned
     /// No node has a handler for its task's type: 422.
     case unknownTaskType(nearest: String?)
     case refused(SettingsRefusal)

@@ -25,15 +25,18 @@ public struct WorkflowDraft: Sendable, Hashable {
     public var steps: [Step]
     /// Its key stands for the workflow and all its tasks.
     public var idempotency: TaskSpec.Idempotency?
+    /// Whom to tell when all of it has ended.
+    public var callbackURL: String?
 
     public init(
         name: String? = nil, plan: WorkflowPlan = WorkflowPlan(), steps: [Step],
-        idempotency: TaskSpec.Idempotency? = nil
+        idempotency: TaskSpec.Idempotency? = nil, callbackURL: String? = nil
     ) {
         self.name = name
         self.plan = plan
         self.steps = steps
         self.idempotency = idempotency
+        self.callbackURL = callbackURL
     }
 
     /// The task type of workflows, which no node serves.
@@ -63,6 +66,7 @@ public struct WorkflowDraft: Sendable, Hashable {
         root.resultTTL = steps.map(\.spec.resultTTL).max() ?? root.resultTTL
         root.workflow = WorkflowPart(workflow: id, ref: "", role: .root(plan))
         root.idempotency = idempotency
+        root.callbackURL = callbackURL
         return root
     }
 
@@ -71,6 +75,9 @@ public struct WorkflowDraft: Sendable, Hashable {
         steps.reduce(0) { $0 + $1.spec.cost + ($1.compensation?.payload.count ?? 0) + 128 }
             + plan.callbacks.reduce(0) { $0 + $1.errand.payload.count + 128 }
     }
+
+    /// Whether anybody is to be told of the end of any of it.
+    public var hasCallbacks: Bool { callbackURL != nil || steps.contains { $0.spec.callbackURL != nil } }
 
     /// Every task type that it needs.
     public var taskTypes: Set<String> {

@@ -28,6 +28,20 @@ enum HandlerLimits {
     /// A finished message: what most mail servers take at most is ten times that.
     static let messageBytes = 4 << 20
 
+    /// Of an answer to a request: what comes after that is not read.
+    static let responseBytes = 512 << 10
+    /// Of the result that tells of it: an answer that takes more as a JSON text is told in base64.
+    static let answeredBytes = 1 << 20
+    /// Names and values of an answer's headers that are kept.
+    static let responseHeaderBytes = 16 << 10
+    /// Of an answer, in the error that tells of it.
+    static let quotedResponseBytes = 200
+    static let requestHeaders = 64
+    static let expectedStatuses = 32
+    static let redirects = 5
+    /// That are in force at a time.
+    static let webhookSecrets = 8
+
     static let dataRows = 500_000
     static let dataColumns = 1000
     /// Fields of all rows together: what bounds the memory of one task (24 bytes each and the longer texts).

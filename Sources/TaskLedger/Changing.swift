@@ -65,7 +65,7 @@ extension TaskOwner {
     private func refusal(
         of wish: TaskWish, for record: TaskRecord, in index: Int, at now: Instant
     ) -> WishDecision? {
-        guard isTellable(record) else { return .unsettled }
+        guard isTellable(record), !record.owesCallback else { return .unsettled }
         let isChange = if case .change = wish { true } else { false }
         if record.spec.isWorkflow || !isChange && isHeldByWorkflow(record.id, in: index) { return .inWorkflow }
         switch (wish, record.status) {

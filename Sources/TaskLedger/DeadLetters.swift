@@ -43,7 +43,7 @@ extension TaskOwner {
                 guard isBeyondBounds(index) || age > Limits.deadLetterMilliseconds else { break }
                 // The outcome of no other may be passed over: they are archived in about the same order.
                 guard ledgers[index].archivedLetters.contains(first.id), isTellable(record),
-                    !isHeldByWorkflow(first.id, in: index)
+                    !isHeld(first.id, in: index)
                 else { break }
                 forgetLetter(first.id, in: index)
                 counters.lettersDropped += 1
@@ -83,7 +83,7 @@ extension TaskOwner {
                 guard let record = ledgers[index].primary.state[letter], fits(record) else { continue }
                 let isPossible =
                     isTellable(record) && !ledgers[index].primary.isCongested && (isPurge || room > 0)
-                    && !isHeldByWorkflow(letter.id, in: index)
+                    && !isHeld(letter.id, in: index)
                 guard isPossible else {
                     left += 1
                     continue

@@ -69,6 +69,8 @@ public enum LedgerEvent: Hashable, Sendable {
     case workflowEnded(TaskID, TaskStatus, TaskFailure?, at: Timestamp)
     /// Other nodes keep the detached result of that attempt from now on.
     case resultMoved(TaskID, Token, to: [StoreHolder])
+    /// Somebody is to be told that the task has ended: there is a task for that from now on. See `Callbacks`.
+    case calledBack(TaskID, Acceptance)
 
     /// The task that it is about; nil: none.
     public var task: TaskID? {
@@ -80,7 +82,7 @@ public enum LedgerEvent: Hashable, Sendable {
             .rescheduled(let id, _, _, _, _), .interrupted(let id, _, _, _), .cancelRequested(let id, _),
             .cancelled(let id, _), .expired(let id, _), .duplicateDiscarded(let id), .forgotten(let id),
             .changed(let id, _, _, _), .retried(let id, _, _, _), .dependencyEnded(let id, _, _, _),
-            .resultMoved(let id, _, _):
+            .resultMoved(let id, _, _), .calledBack(let id, _):
             id
         case .bound: nil
         }
@@ -90,6 +92,7 @@ public enum LedgerEvent: Hashable, Sendable {
     public var cost: Int {
         switch self {
         case .accepted(let acceptance): 160 + acceptance.spec.cost
+        case .calledBack(_, let acceptance): 176 + acceptance.spec.cost
         case .acceptedTogether(let acceptances): acceptances.reduce(0) { $0 + 160 + $1.spec.cost }
         case .workflowEnded(_, _, let failure, _): 64 + (failure?.message.utf8.count ?? 0)
         case .completed(_, _, let result, _, _): 64 + result.cost
@@ -155,6 +158,6 @@ extension TaskSpec {
         payload.count + type.utf8.count + queue.utf8.count + (orderingKey?.utf8.count ?? 0)
             + (idempotency.map { $0.key.utf8.count + 32 } ?? 0) + (fairnessKey?.utf8.count ?? 0)
             + metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 16 } + 24 * dependencies.parents.count
-            + (workflow?.cost ?? 0)
+            + (workflow?.cost ?? 0) + (callbackURL?.utf8.count ?? 0)
     }
 }

@@ -72,6 +72,10 @@ public struct LedgerState: Sendable {
             for acceptance in acceptances where tasks[acceptance.id] == nil { accept(acceptance) }
         case .bound(let bindings):
             for binding in bindings { keys.bind(binding, at: nil) }
+        case .calledBack(let id, let acceptance):
+            change(id, by: event)
+            // Of a copy that is being made, the task that has ended may not be here yet.
+            if tasks[acceptance.id] == nil { accept(acceptance) }
         case .forgotten(let id):
             guard let record = tasks[id], record.status.isFinal else { return }
             remove(record)

@@ -33,7 +33,7 @@ extension TaskOwner {
             // With it everything before it is committed: what its key stands for, the end of the one before it in its order.
             let waits =
                 record.spec.delivery == .atMostOnce || record.interruptions > 0 || record.spec.homeSlot != nil
-                || !record.spec.dependencies.isEmpty || isUnwitnessed(record, in: index)
+                || !record.spec.dependencies.isEmpty || record.spec.isDelivery || isUnwitnessed(record, in: index)
             #if PLANTED_BUGS
             if PlantedBug.isActive(.onceBeforeCommit), !isSolitary {
                 self.record(.leased(record.id, lease), in: index)

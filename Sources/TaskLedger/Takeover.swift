@@ -41,7 +41,8 @@ public struct LedgerRole: Hashable, Sendable {
 /// 4. A lease whose holder is a member stays: the holder is asked whether it has it. "No" bars the token there, and the
 ///    task is ready again. Its outcome comes to this node, since executors report to whoever the view names.
 /// 5. Outcomes are told to the registry again: nobody knows which of them it has.
-/// 6. The old primary, if it lives, is sealed: no backup takes anything from it. When it comes back it offers what only it
+/// 6. Of each of them it is seen whether somebody is still to be told by a task (`Callbacks`).
+/// 7. The old primary, if it lives, is sealed: no backup takes anything from it. When it comes back it offers what only it
 ///    has: accepted tasks that nobody knows are adopted, outcomes applied to tasks still open.
 ///
 /// A restart of the primary is the same path: a view raises the term first.
@@ -237,7 +238,7 @@ extension TaskOwner {
                 record(entry.event, in: index, then: .ended(id))
             case .accepted, .leased, .started, .completed, .failed, .rescheduled, .interrupted, .cancelRequested,
                 .cancelled, .expired, .duplicateDiscarded, .forgotten, .changed, .retried, .dependencyEnded,
-                .acceptedTogether, .workflowFailing, .workflowEnded, .resultMoved:
+                .acceptedTogether, .workflowFailing, .workflowEnded, .resultMoved, .calledBack:
                 break
             }
         }

@@ -95,8 +95,8 @@ public struct DurabilityMark: Hashable, Sendable {
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
 ///
-/// Files: Submission, KeyedSubmission, Firing, Releasing, Workflows, Extending, Starting, Granting, Outcomes, Cancelling,
-/// Changing, DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, QueueRules, QueueMeter, Permits, Explaining
+/// Files: Submission, KeyedSubmission, Firing, Releasing, Workflows, Extending, Callbacks, Starting, Granting, Outcomes,
+/// Cancelling, Changing, DeadLetters, Takeover, SlotHandover, Resting, Upkeep, Room, Queries, QueueRules, QueueMeter, Permits, Explaining
 /// are extensions, one per concern.
 public struct TaskOwner: Sendable {
     /// What happens once an entry is committed.
@@ -221,6 +221,8 @@ public struct TaskOwner: Sendable {
     var questions = Heap<Question>()
     /// Workflows to be looked at, since something has happened to them.
     var stirred: Set<TaskID> = []
+    /// Tasks that have ended, and of whose end somebody is to be told. See `Callbacks`.
+    var untold: Set<TaskID> = []
     /// Slots of this node that nothing runs in or waits for.
     public internal(set) var freeSlots: Int
     /// Slots that wait for the commit of a lease.
@@ -374,6 +376,7 @@ public struct TaskOwner: Sendable {
                     effects.append(.ended(record))
                     endedHere(id)
                     if record.spec.workflow != nil { leaveOpen(record, in: index) }
+                    noteCallback(of: record, in: index)
                     if !settings.hasRegistry { archived(id, under: record.resultToken) }
                 }
             }

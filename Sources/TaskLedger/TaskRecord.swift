@@ -53,6 +53,8 @@ public struct TaskRecord: Hashable, Sendable {
     public internal(set) var ordinal: UInt64 = 0
     /// Tasks with the same ordering key come first.
     public internal(set) var isBehind = false
+    /// There is a task that tells of the end of this run. See `Callbacks`.
+    public internal(set) var isCalledBack = false
 
     public init(_ acceptance: Acceptance) {
         id = acceptance.id
@@ -73,7 +75,7 @@ public struct TaskRecord: Hashable, Sendable {
         result: TaskResult?,
         failure: TaskFailure?, finalToken: Token?, leasedAt: Timestamp? = nil, changes: UInt32 = 0,
         parents: [ParentOutcome?] = [], failedBy: TaskID? = nil, history: TaskHistory = TaskHistory(),
-        ordinal: UInt64 = 0, isBehind: Bool = false
+        ordinal: UInt64 = 0, isBehind: Bool = false, isCalledBack: Bool = false
     ) {
         self.id = id
         self.spec = spec
@@ -102,6 +104,7 @@ public struct TaskRecord: Hashable, Sendable {
         self.history = history
         self.ordinal = ordinal
         self.isBehind = isBehind
+        self.isCalledBack = isCalledBack
     }
 
     /// Without payload, result and history, for listings: a page of them could be a gigabyte.
@@ -175,12 +178,14 @@ public struct TaskRecord: Hashable, Sendable {
             switch event {
             case .retried(_, let run, let enqueuedAt, let at): begin(run, enqueuedAt, at)
             case .resultMoved(_, let token, let holders): moveResult(of: token, to: holders)
+            case .calledBack: isCalledBack = true
             default: break
             }
             return
         }
         switch event {
-        case .accepted, .acceptedTogether, .bound, .duplicateDiscarded, .forgotten, .retried, .resultMoved:
+        case .accepted, .acceptedTogether, .bound, .duplicateDiscarded, .forgotten, .retried, .resultMoved,
+            .calledBack:
             break
         case .workflowFailing(_, let step, _):
             failedBy = step
@@ -300,6 +305,11 @@ public struct TaskRecord: Hashable, Sendable {
         failures = 0
         interruptions = 0
         isCancelRequested = false
+        #if PLANTED_BUGS
+        isCalledBack = isCalledBack && PlantedBug.isActive(.newRunUntold)
+        #else
+        isCalledBack = false
+        #endif
         startedAt = nil
         worker = nil
         finishedAt = nil

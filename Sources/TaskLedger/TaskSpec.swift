@@ -86,6 +86,8 @@ public struct TaskSpec: Hashable, Sendable {
     /// Tasks of one queue and priority take turns between their keys; those without one share one. 1...
     /// `Limits.fairnessKeyBytes` bytes.
     public var fairnessKey: String?
+    /// Whom to tell when it has ended: a URL. See `Callbacks`.
+    public var callbackURL: String?
 
     public init(
         type: String, payload: [UInt8] = Array("null".utf8), priority: Priority = .normal, queue: String = "default",

@@ -80,7 +80,7 @@ extension TaskOwner {
             // It may be gone for another reason, or be run again.
             guard let record = ledgers[index].primary.state[oldest], record.status.isFinal, !record.isLetter
             else { continue }
-            if isHeldByWorkflow(oldest, in: index) {
+            if isHeld(oldest, in: index) {
                 held.append(oldest)
                 continue
             }
@@ -135,7 +135,7 @@ extension TaskOwner {
     /// Whether nothing is under way here that would have to be looked after: no open task, no doubtful lease, nothing on
     /// its way to a replica, and no ledger that is to drain.
     public func isAtRest(isLinked: (NodeName) -> Bool) -> Bool {
-        doubtful.isEmpty && released.isEmpty && tellings.isEmpty
+        doubtful.isEmpty && released.isEmpty && tellings.isEmpty && untold.isEmpty
             && ledgers.allSatisfy { owned in
                 owned.isHome && owned.moves.isEmpty && owned.unarchived == 0 && owned.primary.state.openCount == 0
                     && owned.primary.isAtRest(isLinked: isLinked)
@@ -161,7 +161,7 @@ extension TaskOwner {
                 guard let end = record.finishedAt, record.status.isFinal, !record.isLetter else { return false }
                 return wallClock.milliseconds - end.milliseconds > Int64(clamping: record.spec.resultTTL)
             }
-            for id in stale.map(\.id).sorted() where !isHeldByWorkflow(id, in: index) {
+            for id in stale.map(\.id).sorted() where !isHeld(id, in: index) {
                 ledgers[index].unarchived = max(0, ledgers[index].unarchived - 1)
                 record(.forgotten(id), in: index)
             }

@@ -24,6 +24,8 @@ extension ByteWriter {
         switch value {
         case .accepted, .acceptedTogether, .bound, .duplicateDiscarded, .forgotten:
             break
+        case .calledBack(_, let acceptance):
+            self.acceptance(acceptance)
         case .workflowFailing(_, let step, let at):
             taskID(step)
             timestamp(at)
@@ -122,6 +124,7 @@ extension ByteReader {
                 try optional { (reader) throws(WireError) in try reader.taskFailure() }, at: try timestamp())
         case 15: .bound(try keyBindings())
         case 25: .resultMoved(try taskID(), try attemptToken(), to: try resultHolders())
+        case 26: .calledBack(try taskID(), try acceptance())
         default: throw .invalid("kind of ledger event")
         }
     }
@@ -151,6 +154,7 @@ extension LedgerEvent {
         case .workflowEnded: 24
         case .resultMoved: 25
         case .bound: 15
+        case .calledBack: 26
         }
     }
 }

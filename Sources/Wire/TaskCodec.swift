@@ -44,6 +44,7 @@ extension ByteWriter {
             writer.varint(idempotency.window)
         }
         optional(value.orderingKey) { $0.string($1) }
+        optional(value.callbackURL) { $0.string($1) }
     }
 
     public mutating func taskFailure(_ value: TaskFailure) {
@@ -97,6 +98,7 @@ extension ByteWriter {
         taskHistory(value.history)
         varint(value.ordinal)
         bool(value.isBehind)
+        bool(value.isCalledBack)
     }
 }
 
@@ -167,6 +169,9 @@ extension ByteReader {
                 window: try reader.number(upTo: horizon, "window of a key"))
         }
         spec.orderingKey = try optional { (reader) throws(WireError) in try reader.key("ordering key") }
+        spec.callbackURL = try optional { reader throws(WireError) in
+            try reader.string(upTo: Limits.urlBytes, "callback URL")
+        }
         return spec
     }
 
@@ -214,7 +219,7 @@ extension ByteReader {
             leasedAt: try optionalTimestamp(), changes: try counter("changes"), parents: try parentOutcomes(),
             failedBy: try optional { reader throws(WireError) in try reader.taskID() },
             history: try taskHistory(), ordinal: try number(upTo: Limits.placeNumber, "place in an order"),
-            isBehind: try bool())
+            isBehind: try bool(), isCalledBack: try bool())
         guard record.isPlausible else { throw .invalid("task record") }
         return record
     }
@@ -243,6 +248,7 @@ extension TaskRecord {
             && (due != nil) == (status == .scheduled || status == .blocked && due != nil)
             && (finishedAt != nil) == status.isFinal && parents.count == spec.dependencies.parents.count
             && (ordinal != 0) == (spec.orderingKey != nil)
+            && (!isCalledBack || status.isFinal && spec.callbackURL != nil)
     }
 }
 

@@ -195,7 +195,7 @@ private func isType(_ value: JSONValue, _ type: JSONValue) -> Bool {
             Issue.record("no properties")
             return
         }
-        let supported = SubmissionField.allCases.filter(\.isSupported).flatMap(\.names)
+        let supported = SubmissionField.allCases.flatMap(\.names)
         #expect(Set(properties.keys) == Set(supported))
     }
 }

@@ -211,7 +211,11 @@ private func expected(_ change: (inout TaskSpec) -> Void) -> TaskSpec {
             #""depends_on":["01900000-0000-7000-8000-000000000001"],"on_dependency_failure":"x""#,
             "/on_dependency_failure", #"must be one of "fail", "run", "cancel", got "x""#
         ),
-        (#""callback_url":"http://x""#, "/callback_url", "not supported by this version: leave it out"),
+        (
+            #""callback_url":"ftp://x""#, "/callback_url",
+            "must begin with http:// or https://, got \"ftp://x\""
+        ),
+        (#""callback_url":7"#, "/callback_url", "must be a URL such as \"https://example.com/done\", got a number"),
     ])
     func badFieldsAreToldApart(member: String, pointer: String, detail: String) throws {
         let result = try parse(member: member)

@@ -12,9 +12,10 @@ import Testing
 
     @Test func everyTypeIsServedOnce() {
         #expect(
-            BuiltinHandlers.all().map(\.taskType).sorted() == [
-                "data", "echo", "email", "fail", "for_each", "gather", "image", "noop", "process", "send_email",
-                "sleep",
+            BuiltinHandlers.all(http: work.http).map(\.taskType).sorted() == [
+                "apus.callback", "data", "echo", "email", "fail", "for_each", "gather", "http", "image", "noop",
+                "process",
+                "send_email", "sleep",
             ])
     }
 

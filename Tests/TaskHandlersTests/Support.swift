@@ -8,6 +8,9 @@ import Testing
 /// A work folder that goes away with the value.
 final class Workspace: Sendable {
     let path: String
+    /// Never shut down: it lives as long as the process.
+    var http: OutboundHTTP { Self.http }
+    private static let http = OutboundHTTP(reach: .private)
 
     init() throws {
         path = FileManager.default.temporaryDirectory.path + "/apus-handlers-\(UUID().uuidString)"
@@ -40,7 +43,7 @@ final class Workspace: Sendable {
     func run(
         _ type: String, _ payload: String, id: UInt64 = 1, attempt: UInt32 = 1
     ) async throws -> JSONValue {
-        let handler = try #require(BuiltinHandlers.all().first { $0.taskType == type })
+        let handler = try #require(BuiltinHandlers.all(http: http).first { $0.taskType == type })
         return try JSONParser.parse(
             try await handler.run(try self.attempt(Array(payload.utf8), id: id, attempt: attempt)))
     }

@@ -19,7 +19,7 @@ import Wire
     static let idHex = "00000000000001020000000000000304"
     static let specHex =
         "0174" + "027b7d" + "08" + "0171" + "0301e8078827c801" + "ac02" + "00" + "0109" + "01" + "8001" + "01016b0176"
-        + "010166" + "00" + "00" + "00" + "00"
+        + "010166" + "00" + "00" + "00" + "00" + "00"
     static let tokenHex = "010203"
     static let failureHex = "0165" + "016d" + "01"
     static let nodeHex = "016e" + "0000000000000007"
@@ -101,6 +101,11 @@ import Wire
                 "18" + Self.idHex + "05" + "01" + Self.failureHex + "05"
             ),
             (
+                .calledBack(TaskID(high: 5, low: 6), acceptance),
+                "1a" + "00000000000000050000000000000006" + Self.idHex + Self.specHex + "0000000000000001" + "00"
+                    + "01ffffffffffffffff"
+            ),
+            (
                 .accepted(acceptance),
                 "01" + Self.idHex + Self.specHex + "0000000000000001" + "00" + "01ffffffffffffffff"
             ),
@@ -108,15 +113,39 @@ import Wire
         for (event, hex) in cases { #expect(Self.hex { $0.ledgerEvent(event) } == hex) }
     }
 
+    @Test func callbacks() throws {
+        var spec = Self.spec
+        spec.callbackURL = "http://h"
+        #expect(Self.hex { $0.taskSpec(spec) } == String(Self.specHex.dropLast(2)) + "01" + "08" + "687474703a2f2f68")
+        func record(_ status: TaskStatus, isCalledBack: Bool) -> String {
+            let record = TaskRecord(
+                id: Self.id, spec: spec, status: status, enqueuedAt: .zero, due: nil, expires: nil, lease: nil, run: 1,
+                attempts: 0, idleLeases: 0, failures: 0, interruptions: 0, isCancelRequested: false,
+                duplicatesDiscarded: 0, startedAt: nil, worker: nil, finishedAt: status.isFinal ? Self.at : nil,
+                result: nil, failure: nil, finalToken: nil, isCalledBack: isCalledBack)
+            return Self.hex { $0.taskRecord(record) }
+        }
+        let told = record(.cancelled, isCalledBack: true)
+        #expect(told.hasSuffix("0001") && record(.cancelled, isCalledBack: false) == told.dropLast() + "0")
+        // Only what has ended, and is to be told, is called back.
+        for (hex, isRead) in [(told, true), (record(.pending, isCalledBack: true), false)] {
+            let bytes = stride(from: 0, to: hex.count, by: 2).map { start in
+                UInt8(hex.dropFirst(start).prefix(2), radix: 16) ?? 0
+            }
+            var reader = ByteReader(bytes, now: Instant(nanoseconds: 1))
+            #expect(((try? reader.taskRecord()) != nil) == isRead)
+        }
+    }
+
     @Test func dependencies() throws {
         var spec = Self.spec
         spec.dependencies = TaskDependencies(parents: [Self.id], onFailure: .run, needed: 1)
-        let head = String(Self.specHex.dropLast(8))
-        #expect(Self.hex { $0.taskSpec(spec) } == head + "01" + Self.idHex + "02" + "0101" + "00" + "0000")
+        let head = String(Self.specHex.dropLast(10))
+        #expect(Self.hex { $0.taskSpec(spec) } == head + "01" + Self.idHex + "02" + "0101" + "00" + "000000")
         var keyed = spec
         keyed.idempotency = TaskSpec.Idempotency(key: "k", body: BodyDigest(high: 1, low: 2), window: 300)
         keyed.orderingKey = "o"
-        let keys = "01" + "016b" + "00000000000000010000000000000002" + "ac02" + "01" + "016f"
+        let keys = "01" + "016b" + "00000000000000010000000000000002" + "ac02" + "01" + "016f" + "00"
         #expect(Self.hex { $0.taskSpec(keyed) } == head + "01" + Self.idHex + "02" + "0101" + "00" + keys)
         let outcome = ParentOutcome(end: .completed, result: [0x31])
         let assignment = Assignment(
@@ -141,18 +170,18 @@ import Wire
         root.workflow = WorkflowPart(
             workflow: Self.id, ref: "",
             role: .root(WorkflowPlan(stopsOnFailure: true, callbacks: [.init(.failure, errand)])))
-        let head = String(Self.specHex.dropLast(6)) + "01" + Self.idHex
-        let rootHex = head + "00" + "01" + "01" + "0102" + errandHex + "00" + "0000"
+        let head = String(Self.specHex.dropLast(8)) + "01" + Self.idHex
+        let rootHex = head + "00" + "01" + "01" + "0102" + errandHex + "00" + "000000"
         #expect(Self.hex { $0.taskSpec(root) } == rootHex)
         var step = Self.spec
         step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .step, compensation: errand)
-        let stepHex = head + "0161" + "02" + "01" + errandHex + "0000"
+        let stepHex = head + "0161" + "02" + "01" + errandHex + "000000"
         #expect(Self.hex { $0.taskSpec(step) } == stepHex)
         step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .compensation(Self.id))
-        let compensationHex = head + "0161" + "03" + Self.idHex + "00" + "0000"
+        let compensationHex = head + "0161" + "03" + Self.idHex + "00" + "000000"
         #expect(Self.hex { $0.taskSpec(step) } == compensationHex)
         step.workflow = WorkflowPart(workflow: Self.id, ref: "a", role: .callback(.always))
-        let callbackHex = head + "0161" + "04" + "03" + "00" + "0000"
+        let callbackHex = head + "0161" + "04" + "03" + "00" + "000000"
         #expect(Self.hex { $0.taskSpec(step) } == callbackHex)
         let all = LedgerEvent.acceptedTogether([
             Acceptance(id: Self.id, spec: root, enqueuedAt: .zero, due: nil, expires: nil)
@@ -204,7 +233,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "03" + "0000000000000001" + "00" + "00"
                 + "01"
                 + Self.leaseHex + "0103000102" + "01" + "00" + "0105" + "01016e" + "00" + "00" + "01" + Self.failureHex
-                + "00" + "00" + "00" + "00" + "00" + "0000" + "00" + "00")
+                + "00" + "00" + "00" + "00" + "00" + "0000" + "00" + "00" + "00")
         record = TaskRecord(
             id: Self.id, spec: Self.spec, status: .completed, enqueuedAt: .zero, due: nil, expires: nil, lease: nil,
             run: 1,
@@ -216,7 +245,7 @@ import Wire
             Self.hex { $0.taskRecord(record) } == Self.idHex + Self.specHex + "04" + "0000000000000001" + "00" + "00"
                 + "00"
                 + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "01010131" + "00" + "01" + Self.tokenHex + "00"
-                + "00" + "00" + "00" + "0000" + "00" + "00")
+                + "00" + "00" + "00" + "0000" + "00" + "00" + "00")
         let copy = CopyRequest(
             ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
             place: Place(term: Term(1), sequence: 4),

@@ -127,7 +127,7 @@ extension SeededGenerator {
     }
 
     mutating func event() -> LedgerEvent {
-        switch Int.random(in: 1...18, using: &self) {
+        switch Int.random(in: 1...19, using: &self) {
         case 18: .resultMoved(task(), token(), to: holders())
         case 1: .accepted(acceptance())
         case 2: .leased(task(), lease())
@@ -147,6 +147,7 @@ extension SeededGenerator {
             .workflowEnded(
                 task(), one(of: TaskStatus.allCases.filter(\.isFinal), else: .failed), maybe { $0.failure() },
                 at: timestamp())
+        case 19: .calledBack(task(), acceptance())
         case 14: .dependencyEnded(task(), task(), outcome(), at: timestamp())
         default: .retried(task(), run: count(), enqueuedAt: instant(), at: timestamp())
         }
@@ -169,7 +170,8 @@ extension SeededGenerator {
             failure: maybe { $0.failure() },
             finalToken: maybe { $0.token() }, leasedAt: maybe { $0.timestamp() }, changes: count(), parents: parents,
             failedBy: maybe { $0.task() },
-            history: history())
+            history: history(),
+            isCalledBack: status.isFinal && spec.callbackURL != nil && Bool.random(using: &self))
     }
 
     mutating func history() -> TaskHistory { TaskHistory(steps: some { $0.step() }, cut: count()) }

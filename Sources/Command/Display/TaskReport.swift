@@ -34,6 +34,10 @@ struct TaskReport {
             let pairs = task.metadata.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             fields.append(("metadata", pairs.joined(separator: ", ")))
         }
+        if let callback = task.callback {
+            let delivery = callback.taskID.map { ", by task \($0)\(callback.status.map { " (\($0))" } ?? "")" } ?? ""
+            fields.append(("callback", callback.url + delivery))
+        }
         if let payload = task.payload { fields.append(("payload", payload.text)) }
         if let result = task.result {
             fields.append(("result", result.text))

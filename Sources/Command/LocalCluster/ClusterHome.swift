@@ -1,4 +1,5 @@
 import Foundation
+import TaskHandlers
 
 /// A sentence for the user, who can do something about it; the process ends with `code`.
 struct CommandFailure: Error, CustomStringConvertible {
@@ -25,6 +26,8 @@ struct ClusterHome: Sendable {
 
     var stateFile: String { path + "/cluster.json" }
     var lockFile: String { path + "/lock" }
+    /// What the nodes sign callbacks with.
+    var secretsFile: String { path + "/callback-secrets" }
     var redisFolder: String { path + "/redis" }
     /// Shared by the nodes: what one handler writes, another one can read.
     var workFolder: String { path + "/work" }
@@ -58,6 +61,21 @@ struct ClusterHome: Sendable {
     func save(_ state: ClusterState) throws {
         try create(path)
         try Self.encoder.encode(state).write(to: URL(filePath: stateFile), options: .atomic)
+    }
+
+    /// Makes a secret to sign callbacks with, unless there is one.
+    ///
+    /// - Returns: whether it was made.
+    func ensureSecrets() throws -> Bool {
+        try create(path)
+        let descriptor = open(secretsFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            if errno == EEXIST { return false }
+            throw CommandFailure("cannot make \(secretsFile): \(String(cString: strerror(errno)))")
+        }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        try file.write(contentsOf: Data((WebhookSecrets.random() + "\n").utf8))
+        return true
     }
 
     /// The state, for a verb that needs a cluster.

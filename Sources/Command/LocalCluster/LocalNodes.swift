@@ -58,8 +58,16 @@ struct LocalNodes {
         if let redis = state.redis { arguments += ["--registry", "redis://127.0.0.1:\(redis.port)/0"] }
         let seeds = state.nodes.filter { $0.index != node.index }.map { "127.0.0.1:\($0.peerPort)" }
         if !seeds.isEmpty { arguments += ["--seeds", seeds.joined(separator: ",")] }
+        // What was said for all of them in the environment goes to them by itself.
+        if !isSaid(.callbackSecrets), FileManager.default.fileExists(atPath: home.secretsFile) {
+            arguments += [NodeSetting.callbackSecrets.flag, home.secretsFile]
+        }
         for (key, value) in (node.settings ?? [:]).sorted(by: { $0.key < $1.key }) { arguments += ["--" + key, value] }
         return arguments
+    }
+
+    private func isSaid(_ setting: NodeSetting) -> Bool {
+        ProcessInfo.processInfo.environment[setting.environmentName]?.isEmpty == false
     }
 
     /// Waits until each of `nodes` answers `/readyz` with 200; `progress` is told how many do. Throws when one has ended, or

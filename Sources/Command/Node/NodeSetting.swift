@@ -17,6 +17,8 @@ enum NodeSetting: String, CaseIterable, Sendable {
     case maxQueued = "max-queued"
     case maxQueuedBytes = "max-queued-bytes"
     case onSplit = "on-split"
+    case outbound
+    case callbackSecrets = "callback-secrets"
     case logLevel = "log-level"
 
     /// The key in a file.

@@ -4,6 +4,7 @@ import Logging
 import Node
 import Primitives
 import Registry
+import TaskHandlers
 
 /// What one node is told before it starts. Made by `init(_:processors:)` from what was said, complete and consistent.
 struct NodeSettings: Equatable, Sendable {
@@ -39,6 +40,12 @@ struct NodeSettings: Equatable, Sendable {
     var maxQueued: Int
     /// About how many bytes they may take: 65,536...2^40. 2^30
     var maxQueuedBytes: Int
+    /// Which addresses handlers may connect to. `private`
+    var outbound: OutboundReach
+    /// The file with the secrets that callbacks are signed with.
+    var callbackSecretsFile: String?
+    /// What is in it. Nil: the node takes no tasks with callbacks.
+    var callbackSecrets: WebhookSecrets?
     /// `info`
     var logLevel: Logger.Level
 
@@ -71,6 +78,8 @@ extension NodeSettings {
         onSplit = reader.word(.onSplit, standard: .survive)
         maxQueued = reader.number(.maxQueued, standard: 1_000_000, in: Self.maxQueuedRange)
         maxQueuedBytes = reader.number(.maxQueuedBytes, standard: 1 << 30, in: Self.maxQueuedBytesRange)
+        outbound = reader.word(.outbound, standard: .private)
+        (callbackSecretsFile, callbackSecrets) = reader.secrets()
         logLevel = reader.word(.logLevel, standard: .info)
 
         reader.refuseUnavailable()
@@ -109,6 +118,9 @@ extension NodeSettings {
             case .maxQueued: (setting, String(maxQueued))
             case .maxQueuedBytes: (setting, String(maxQueuedBytes))
             case .onSplit: (setting, onSplit.rawValue)
+            case .outbound: (setting, outbound.rawValue)
+            // Never what is in it.
+            case .callbackSecrets: (setting, callbackSecretsFile ?? callbackSecrets?.description ?? "-")
             case .logLevel: (setting, logLevel.rawValue)
             }
         }

@@ -1,7 +1,9 @@
+import Foundation
 import Journal
 import Node
 import Primitives
 import Registry
+import TaskHandlers
 
 /// Turns the texts of `SettingSources` into values, and collects what is wrong with them. A wrong value reads as the
 /// standard one, so that reading goes on and every problem is told at once.
@@ -64,6 +66,32 @@ struct SettingReader {
         } catch {
             complain("\(said.origin): \(error)")
             return nil
+        }
+    }
+
+    /// The name of a file, or the secrets themselves where others do not see them. They are told in no message.
+    mutating func secrets() -> (file: String?, secrets: WebhookSecrets?) {
+        guard let said = sources.values[.callbackSecrets], !said.text.isEmpty else { return (nil, nil) }
+        let isSecret = said.text.hasPrefix(WebhookSecrets.prefix)
+        if isSecret, case .flag = said.origin {
+            complain(
+                "\(said.origin): every user of the machine can read what a command is called with: give the name of a file, or "
+                    + "\(NodeSetting.callbackSecrets.environmentName)")
+            return (nil, nil)
+        }
+        let file = isSecret ? nil : said.text
+        let text =
+            isSecret
+            ? said.text : FileManager.default.contents(atPath: said.text).map { String(decoding: $0, as: UTF8.self) }
+        guard let text else {
+            complain("\(said.origin): `\(said.text)` cannot be read: expected a file with a secret a line (whsec_...)")
+            return (file, nil)
+        }
+        do throws(WebhookSecrets.Invalid) {
+            return (file, try WebhookSecrets(text))
+        } catch {
+            complain("\(said.origin): \(file.map { "`\($0)`, " } ?? "")\(error)")
+            return (file, nil)
         }
     }
 

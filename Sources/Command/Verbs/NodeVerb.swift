@@ -73,6 +73,21 @@ struct NodeVerb: AsyncParsableCommand {
             """)
     var onSplit: String?
 
+    @Option(
+        help: """
+            Which addresses the handlers `http` and of callbacks may connect to: `private`, all but those that are \
+            link-local or tell machines of a cloud about themselves; `public`, no loopback and no private ones either; \
+            `any`. (default: private)
+            """)
+    var outbound: String?
+
+    @Option(
+        help: """
+            A file with the secrets that callbacks are signed with, one a line (whsec_...), the same at all nodes; in the \
+            environment also the secrets themselves. Several are for a change of secrets. (default: none: no callbacks)
+            """)
+    var callbackSecrets: String?
+
     @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
     var logLevel: String?
 
@@ -87,7 +102,7 @@ struct NodeVerb: AsyncParsableCommand {
             .name: name, .http: http, .peer: peer, .gossip: gossip, .advertise: advertise, .data: data, .work: work,
             .registry: registry, .seeds: seeds, .cluster: cluster, .slots: slots, .queues: queues, .sync: sync,
             .copies: copies, .maxQueued: maxQueued, .maxQueuedBytes: maxQueuedBytes, .onSplit: onSplit,
-            .logLevel: logLevel,
+            .outbound: outbound, .callbackSecrets: callbackSecrets, .logLevel: logLevel,
         ]
         return said.compactMapValues { $0 }
     }

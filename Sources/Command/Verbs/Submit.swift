@@ -32,6 +32,9 @@ struct Submit: AsyncParsableCommand {
     @Option(help: "Retries after the first attempt. (default: 3)")
     var retries: Int?
 
+    @Option(help: ArgumentHelp("Told of the end by a POST, signed as Standard Webhooks.", valueName: "url"))
+    var callback: String?
+
     @Option(help: "How many of it.")
     var count = 1
 
@@ -59,7 +62,7 @@ struct Submit: AsyncParsableCommand {
             }
             return SubmissionDocument(
                 taskType: type, payload: payload.map { RawJSON(Array($0.utf8)) }, priority: priority, queue: queue,
-                maxRetries: retries, timeout: timeout, delay: delay)
+                maxRetries: retries, timeout: timeout, delay: delay, callbackURL: callback)
         }
     }
 

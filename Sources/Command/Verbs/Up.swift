@@ -34,6 +34,9 @@ struct Up: AsyncParsableCommand {
     @Option(help: "survive or stop: see `node --help`. (default: survive)")
     var onSplit: String?
 
+    @Option(help: "private, public or any: see `node --help`. (default: private)")
+    var outbound: String?
+
     @Option(help: "Cluster name, in a folder where no cluster is yet. (default: local)")
     var cluster: String?
 
@@ -57,7 +60,7 @@ struct Up: AsyncParsableCommand {
         get throws {
             let said: [NodeSetting: String?] = [
                 .slots: slots, .sync: sync, .copies: copies, .maxQueued: maxQueued,
-                .maxQueuedBytes: maxQueuedBytes, .onSplit: onSplit,
+                .maxQueuedBytes: maxQueuedBytes, .onSplit: onSplit, .outbound: outbound,
             ]
             let flags = said.compactMapValues { $0 }
             do throws(SettingsError) {
@@ -133,6 +136,7 @@ struct Up: AsyncParsableCommand {
 
         // The ports of all are known before the first starts, so that a port that is taken starts nothing at all.
         say(try await LocalRedis(home: home).ensure(in: &planned))
+        if try home.ensureSecrets() { say("callbacks are signed with the secret in \(home.secretsFile)") }
         for index in fresh.indices {
             if !settings.isEmpty { fresh[index].settings = (fresh[index].settings ?? [:]).merging(settings) { $1 } }
             try nodes.start(&fresh[index], in: planned)

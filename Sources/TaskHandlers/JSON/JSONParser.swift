@@ -17,6 +17,30 @@ struct JSONParser {
         return value
     }
 
+    /// The members of a document that is an object, as they are spelled.
+    static func members(of bytes: [UInt8]) throws(HandlerError) -> [String: ArraySlice<UInt8>] {
+        var parser = JSONParser(bytes)
+        var members: [String: ArraySlice<UInt8>] = [:]
+        parser.skipSpace()
+        guard parser.take("{") else { throw parser.failure("expected an object") }
+        parser.skipSpace()
+        if parser.take("}") { return members }
+        while true {
+            parser.skipSpace()
+            guard parser.next == UInt8(ascii: "\"") else { throw parser.failure("expected a member's name") }
+            let name = try parser.string()
+            parser.skipSpace()
+            guard parser.take(":") else { throw parser.failure("expected :") }
+            parser.skipSpace()
+            let start = parser.position
+            _ = try parser.value(depth: 1)
+            members[name] = bytes[start..<parser.position]
+            parser.skipSpace()
+            if parser.take("}") { return members }
+            guard parser.take(",") else { throw parser.failure("expected , or }") }
+        }
+    }
+
     private func failure(_ what: String) -> HandlerError {
         .invalidPayload("not valid JSON: \(what) (at byte \(position))")
     }

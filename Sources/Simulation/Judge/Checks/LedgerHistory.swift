@@ -33,6 +33,8 @@ struct LedgerHistory {
         var isCancelRequested = false
         var dependencies = TaskDependencies.none
         var isFailing = false
+        /// The run that somebody was told the end of; 0: none.
+        var calledBack: UInt32 = 0
         /// Those whose end is not recorded.
         var openParents: [TaskID] = []
         /// Never iterated.
@@ -142,6 +144,10 @@ struct LedgerHistory {
             }
             return nil
         }
+        if case .calledBack(let id, let delivery) = entry.event {
+            if let problem = callBack(id) { return problem }
+            return fold(LedgerEntry(place: entry.place, event: .accepted(delivery)))
+        }
         guard let id = entry.event.task else { return nil }
         var history = tasks[id] ?? History()
         let isKnown = tasks[id] != nil
@@ -174,7 +180,7 @@ struct LedgerHistory {
             history.lease = lease.token
             history.leases.append(lease.token)
         case .cancelRequested: history.isCancelRequested = true
-        case .started, .duplicateDiscarded, .bound, .resultMoved:
+        case .started, .duplicateDiscarded, .bound, .resultMoved, .calledBack:
             break
         case .completed(_, let token, _, _, _):
             guard token.run == history.run || inherited.contains(id) else {
@@ -222,6 +228,17 @@ struct LedgerHistory {
         case .dependencyEnded(_, let parent, let outcome, _):
             return learn(&history, id, parent, outcome.end)
         }
+        return nil
+    }
+
+    /// Somebody is told of the end of a task.
+    private mutating func callBack(_ id: TaskID) -> (Property, String)? {
+        guard let history = tasks[id], !inherited.contains(id) else { return nil }
+        guard history.end != nil else { return (.falseCallback, "\(id) is called back, and has not ended") }
+        guard history.calledBack < history.run else {
+            return (.falseCallback, "\(id) is called back twice in its run \(history.run)")
+        }
+        tasks[id]?.calledBack = history.run
         return nil
     }
 
@@ -337,6 +354,10 @@ struct LedgerHistory {
             fold(21)
             fold(token)
             for holder in holders { fold(holder.store.rawValue) }
+        case .calledBack(_, let delivery):
+            fold(22)
+            fold(delivery.id.high)
+            fold(delivery.id.low)
         case .dependencyEnded(_, let parent, let outcome, _):
             fold(17)
             fold(parent.low)

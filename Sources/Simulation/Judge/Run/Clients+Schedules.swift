@@ -25,7 +25,9 @@ extension Clients {
                     world.now,
                     "node \(operation.node) sets \(name): version \(report.version), \(draft.timing), \(draft.overlap), "
                         + "\(draft.catchUp)\(draft.isPaused ? ", paused" : "")")
-            case .deleted, .unknownTimeZone, .unknownTaskType, .refused, .unavailable, .unconfirmed, nil: break
+            case .deleted, .unknownTimeZone, .unknownTaskType, .callbackUnsigned, .refused, .unavailable, .unconfirmed,
+                nil:
+                break
             }
         }
         guard draw.chance(40) else { return }
@@ -61,7 +63,9 @@ extension Clients {
             case .deleted: chronicle.note(world.now, "node \(node) deletes \(name)")
             // Of the view that this node has: perhaps not the newest one.
             case .refused(.unknownSchedule) where stage.view?.settings.schedule(name) == nil: break
-            case .refused, .made, .changed, .unknownTimeZone, .unknownTaskType, .unavailable, .unconfirmed, nil: again()
+            case .refused, .made, .changed, .unknownTimeZone, .unknownTaskType, .callbackUnsigned, .unavailable,
+                .unconfirmed, nil:
+                again()
             }
         }
     }

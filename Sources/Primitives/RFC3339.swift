@@ -1,5 +1,3 @@
-public import Primitives
-
 extension Timestamp {
     /// `2026-01-31T23:59:59.123Z` (RFC 3339, in UTC, with milliseconds).
     public var rfc3339: String {
