@@ -47,7 +47,9 @@ struct CallbackMessage {
     private mutating func writeOutcome(_ record: TaskRecord) {
         if let result = record.result {
             bytes += ",\"result_bytes\":\(result.byteCount)".utf8
-            if let inline = result.inline, inline.count <= Limits.toldResultBytes { bytes += ",\"result\":".utf8 + inline }
+            if let inline = result.inline, inline.count <= Limits.toldResultBytes {
+                bytes += ",\"result\":".utf8 + inline
+            }
         }
         guard record.status != .completed, let failure = record.failure else { return }
         bytes += ",\"error\":{\"type\":".utf8

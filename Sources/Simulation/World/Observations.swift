@@ -31,6 +31,8 @@ package final class Observations: @unchecked Sendable {
     package private(set) var runs: [Run] = []
     /// Positions in `runs`. Never iterated.
     private var byTask: [TaskID: [Int]] = [:]
+    /// What was sent to receivers of callbacks, and by which task.
+    package private(set) var told: [(delivery: TaskID, payload: [UInt8])] = []
     private let timeline: Timeline
     /// Called when a run begins or ends, with its position: for checkers that do not want to wait.
     package var observer: ((Int) -> Void)?
@@ -45,6 +47,8 @@ package final class Observations: @unchecked Sendable {
         observer?(runs.count - 1)
         return runs.count - 1
     }
+
+    func told(_ delivery: TaskID, _ payload: [UInt8]) { told.append((delivery, payload)) }
 
     func ended(_ run: Int, _ end: End) {
         guard runs[run].end == nil else { return }

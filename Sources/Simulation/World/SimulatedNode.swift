@@ -136,6 +136,7 @@ package final class SimulatedNode: @unchecked Sendable {
             maxQueued: settings.maxQueued, copies: settings.copies, sync: settings.sync, onSplit: settings.onSplit)
         configuration.journalSegmentBytes = settings.journalSegmentBytes
         configuration.inlineResultBytes = settings.inlineResultBytes
+        configuration.signsCallbacks = true
         return configuration
     }
 
@@ -161,8 +162,9 @@ package final class SimulatedNode: @unchecked Sendable {
             }, observePauses: { process.observePauses(longerThan: $0, $1) }, lastTurn: { process.lastTurn },
             handlerExecutor: process.poolExecutor, seed: random.next())
         let handler = SimulatedHandler(process: process, observations: world.observations, node: index, start: starts)
+        let receiver = SimulatedReceiver(process: process, observations: world.observations, node: index, start: starts)
         let core = world.timeline.enter(process, isOnLoop: true) {
-            NodeCore(configuration, on: platform, stored: stored, handlers: [handler], logger: logger)
+            NodeCore(configuration, on: platform, stored: stored, handlers: [handler, receiver], logger: logger)
         }
         self.process = process
         self.transport = transport

@@ -119,6 +119,7 @@ struct FinalChecker {
         }
         if let violation = results.violation(records) { return violation }
         if let violation = WorkflowChecker(self).violation(records) { return violation }
+        if let violation = CallbackChecker(self).violation(records) { return violation }
         return checkWrites()
     }
 

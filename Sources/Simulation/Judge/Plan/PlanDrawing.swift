@@ -185,6 +185,7 @@ extension SimulationPlan {
                 isPrioritized: operation.isPrioritized, hasRedis: hasRedis, using: &own)
             if operation.count <= 10, let key = orderingKey(style, of: operation, &own) { task.order(by: key) }
             task.spread(over: options["queues"], using: &own)
+            if own.chance(options["callbacks"]) { task.tell() }
             return task
         }
     }
@@ -197,6 +198,7 @@ extension SimulationPlan {
             isPrioritized: operation.isPrioritized, hasRedis: hasRedis, using: &random)
         let orderingKey = orderingKey(operation.style, of: operation, &random)
         if let orderingKey { task.order(by: orderingKey) }
+        if random.chance(options["callbacks"]) { task.tell() }
         task.bind(to: "key \(operation.number)", body: BodyDigest(high: operation.salt, low: isOther ? 1 : 0))
         return task
     }

@@ -113,6 +113,9 @@ package struct PlanOption: Sendable {
                 in: 0...1000),
             PlanOption(
                 "schedules", "schedules that clients make, change and delete", [(0, 60), (2, 25), (5, 15)], in: 0...20),
+            PlanOption(
+                "callbacks", "percent of the tasks whose ends somebody is told of", [(0, 50), (20, 30), (100, 20)],
+                in: 0...100),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

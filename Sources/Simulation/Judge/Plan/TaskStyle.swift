@@ -55,6 +55,8 @@ struct PlannedTask {
 
     mutating func order(by key: String) { spec.orderingKey = key }
 
+    mutating func tell() { spec.callbackURL = "https://receiver.example/\(Self.serial(of: spec) ?? "")" }
+
     mutating func bind(to key: String, body: BodyDigest) {
         spec.idempotency = TaskSpec.Idempotency(key: key, body: body)
     }

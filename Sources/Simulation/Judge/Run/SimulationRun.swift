@@ -332,7 +332,8 @@ package final class SimulationRun: @unchecked Sendable {
             "starts while some queue is paused": runs.startsBesidePauses,
             "starts of limited queues": queues.limitedStarts,
             "changes of schedules": counters.schedules, "schedules set": counters.schedulesDone,
-            "firings": submissions.schedules.firings, "firings that had to be": schedules.checks,
+            "callbacks": world.observations.told.count, "firings": submissions.schedules.firings,
+            "firings that had to be": schedules.checks,
             "large results": world.largeResults, "ledgers destroyed": stage.excused.count,
             "recoveries by an operator": recoveries,
         ]

@@ -106,6 +106,8 @@ final class Submissions: @unchecked Sendable {
         if let firing = spec.firing {
             return schedules.found(id, firing, at: now, isCommitted: isCommitted, isExcused: isExcused)
         }
+        // Of what it tells is judged in the end: the task that it tells of may become known later.
+        if spec.isDelivery { return nil }
         guard let serial = PlannedTask.serial(of: spec), let request = sent[serial] else {
             return Violation(.resurrected, "\(id) is in a ledger, and nobody has submitted it", at: now)
         }
