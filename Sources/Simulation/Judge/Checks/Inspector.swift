@@ -176,9 +176,20 @@ final class Inspector: @unchecked Sendable {
         return histories.keys.sorted().first { TaskID.tag(of: $0) == id.ledgerTag }
     }
 
-    /// By a ledger that is served. Its history does not say so if that began anew after that.
+    /// By a ledger that is served. Its history does not say so if that began anew after that; and a copy that was made of a
+    /// snapshot does not know which tasks were forgotten, but up to which.
     func isForgotten(_ id: TaskID) -> Bool {
-        world.nodes.contains { $0.look { core in core.served.contains { $0.copy.state.hasForgotten(id) } } ?? false }
+        let isPast = history(of: id)?.end == nil
+        return world.nodes.contains { node in
+            node.look { core in
+                core.served.contains { served in
+                    let state = served.copy.state
+                    return state.hasForgotten(id)
+                        || isPast && TaskID.tag(of: served.copy.id) == id.ledgerTag && state[id] == nil
+                            && state.forgottenUpTo.map { id <= $0 } ?? false
+                }
+            } ?? false
+        }
     }
 
     func history(of id: TaskID) -> LedgerHistory.History? { ledger(of: id).flatMap { histories[$0]?.tasks[id] } }
