@@ -6,7 +6,6 @@ import TaskLedger
 /// Reads the body of a PATCH: `priority` and `run_at` (null: at once), at least one of them.
 struct ChangeParser {
     private var reader: FieldReader
-    private var met: [String] = []
     private var priority: Priority?
     private var delay: UInt64?
 
@@ -25,23 +24,9 @@ struct ChangeParser {
     private mutating func read(_ now: Timestamp) throws(JSONError) {
         guard try reader.next(isObjectNamed: "an object with \"priority\" or \"run_at\"") else { return }
         try reader.parser.beginObject()
-        var isFirst = true
-        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
-            let place = pointer(to: key)
-            guard !met.contains(key) else {
-                try reader.parser.skipValue()
-                reader.report(place, "given twice")
-                continue
-            }
-            switch key {
-            case "priority": priority = try reader.priority(place)
-            case "run_at": try readTime(place, now)
-            default:
-                try reader.parser.skipValue()
-                reader.reportUnknown(key, place, among: ["priority", "run_at"])
-                continue
-            }
-            met.append(key)
+        var members = FieldReader.Members(of: ["priority", "run_at"])
+        while let (key, place) = try reader.next(&members) {
+            if key == "priority" { priority = try reader.priority(place) } else { try readTime(place, now) }
         }
         if priority == nil, delay == nil, reader.errors.isEmpty {
             reader.report("", "nothing to change: give \"priority\", \"run_at\", or both")
@@ -84,15 +69,8 @@ struct LetterFilterParser {
     private static func read(_ reader: inout FieldReader, into sweep: inout LetterSweep) throws(JSONError) {
         guard try reader.next(isObjectNamed: "an object with some of \(names.joined(separator: ", "))") else { return }
         try reader.parser.beginObject()
-        var isFirst = true
-        var met: [String] = []
-        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
-            let place = pointer(to: key)
-            guard !met.contains(key) else {
-                try reader.parser.skipValue()
-                reader.report(place, "given twice")
-                continue
-            }
+        var members = FieldReader.Members(of: names)
+        while let (key, place) = try reader.next(&members) {
             switch key {
             case "queue":
                 sweep.queue = try reader.string(place)
@@ -107,17 +85,12 @@ struct LetterFilterParser {
             case "age":
                 let age = try reader.seconds(place, upTo: Limits.horizonSeconds)
                 sweep.age = age.map { .milliseconds(Int64($0)) }
-            case "error":
+            default:
                 sweep.error = try reader.string(place)
                 if let error = sweep.error, error.utf8.count > Limits.errorFilterBytes {
                     reader.report(place, "must be at most \(Limits.errorFilterBytes) bytes")
                 }
-            default:
-                try reader.parser.skipValue()
-                reader.reportUnknown(key, place, among: names)
-                continue
             }
-            met.append(key)
         }
     }
 }

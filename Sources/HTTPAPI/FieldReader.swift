@@ -28,6 +28,39 @@ struct FieldReader {
                 + (nearestName(to: key, among: names()).map { ", did you mean \"\($0)\"?" } ?? ""))
     }
 
+    /// The members of one object, as far as they were met.
+    struct Members {
+        fileprivate let names: [String]
+        /// Of the object.
+        fileprivate let pointer: String
+        fileprivate var isFirst = true
+        fileprivate(set) var met: [String] = []
+
+        init(of names: [String], at pointer: String = "") {
+            self.names = names
+            self.pointer = pointer
+        }
+    }
+
+    /// The next member of an object that was begun, and where it stands; its value is to be read. Nil at the end. What has
+    /// another name, or was met before, is reported and skipped.
+    mutating func next(_ members: inout Members) throws(JSONError) -> (name: String, pointer: String)? {
+        while let name = try parser.nextKey(isFirst: &members.isFirst) {
+            let pointer = members.pointer + HTTPAPI.pointer(to: name)
+            if members.met.contains(name) {
+                try parser.skipValue()
+                report(pointer, "given twice")
+            } else if members.names.contains(name) {
+                members.met.append(name)
+                return (name, pointer)
+            } else {
+                try parser.skipValue()
+                reportUnknown(name, pointer, among: members.names)
+            }
+        }
+        return nil
+    }
+
     /// Whether a value of `kind` comes next. If not, skips it, and reports it unless it is null.
     mutating func next(is kind: JSONPullParser.Kind, _ pointer: String, _ expected: String? = nil) throws(JSONError)
         -> Bool

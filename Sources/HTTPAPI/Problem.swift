@@ -102,6 +102,13 @@ struct Problem: Error {
         self.headers = headers
     }
 
+    static func unknownTaskType(_ type: String, nearest: String?, at pointer: String) -> Problem {
+        Problem(
+            .unknownTaskType,
+            "no node has a handler for \(quoted(type))" + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
+            errors: [ProblemDocument.Item(pointer: pointer, detail: "unknown")])
+    }
+
     static let callbackUnsigned = Problem(
         .invalidInput,
         "callback_url: this node has no secret to sign callbacks with, and none is sent unsigned; nothing was accepted. Start "

@@ -9,7 +9,6 @@ struct QueueChangeParser {
     ]
 
     private var reader: FieldReader
-    private var met: [String] = []
     private var fields: [QueueField] = []
 
     static func parse(_ body: [UInt8]) throws(Problem) -> [QueueField] {
@@ -28,25 +27,13 @@ struct QueueChangeParser {
         let list = Self.names.joined(separator: ", ")
         guard try reader.next(isObjectNamed: "an object with some of \(list)") else { return }
         try reader.parser.beginObject()
-        var isFirst = true
-        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
-            let place = pointer(to: key)
-            guard !met.contains(key) else {
-                try reader.parser.skipValue()
-                reader.report(place, "given twice")
-                continue
-            }
-            guard Self.names.contains(key) else {
-                try reader.parser.skipValue()
-                reader.reportUnknown(key, place, among: Self.names)
-                continue
-            }
-            met.append(key)
+        var members = FieldReader.Members(of: Self.names)
+        while let (key, place) = try reader.next(&members) {
             let isReset = try reader.parser.peek() == .null
             if isReset { try reader.parser.skipValue() }
             if let field = isReset ? Self.reset(key) : try value(of: key, place) { fields.append(field) }
         }
-        if met.isEmpty, reader.errors.isEmpty { reader.report("", "nothing to change: give some of \(list)") }
+        if members.met.isEmpty, reader.errors.isEmpty { reader.report("", "nothing to change: give some of \(list)") }
     }
 
     private static func reset(_ key: String) -> QueueField? {
@@ -103,15 +90,8 @@ extension FieldReader {
         var policy = policy
         guard try next(is: .object, pointer) else { return policy }
         try parser.beginObject()
-        var isFirst = true
-        var keys: [String] = []
-        while let key = try parser.nextKey(isFirst: &isFirst) {
-            let pointer = pointer + HTTPAPI.pointer(to: key)
-            guard !keys.contains(key) else {
-                try parser.skipValue()
-                report(pointer, "given twice")
-                continue
-            }
+        var members = Members(of: ["backoff", "base", "max", "jitter"], at: pointer)
+        while let (key, pointer) = try next(&members) {
             switch key {
             case "backoff":
                 let word = try word(pointer, of: RetryPolicy.Backoff.allCases.map(\.name))
@@ -123,14 +103,9 @@ extension FieldReader {
             case "max":
                 let maximum = try seconds(pointer, upTo: APILimits.retryRestSeconds)
                 if let maximum { policy.maximum = UInt32(maximum) }
-            case "jitter":
-                if let jitter = try fraction(pointer, in: 0...1) { policy.jitter = UInt16((jitter * 1000).rounded()) }
             default:
-                try parser.skipValue()
-                reportUnknown(key, pointer, among: ["backoff", "base", "max", "jitter"])
-                continue
+                if let jitter = try fraction(pointer, in: 0...1) { policy.jitter = UInt16((jitter * 1000).rounded()) }
             }
-            keys.append(key)
         }
         return policy
     }

@@ -12,7 +12,6 @@ struct ScheduleParser {
 
     private var reader: FieldReader
     private let now: Timestamp
-    private var met: [String] = []
     private var cron: String?
     private var interval: UInt64?
     private var zone: String?
@@ -45,20 +44,8 @@ struct ScheduleParser {
     private mutating func read() throws(JSONError) {
         guard try reader.next(isObjectNamed: "an object with cron or interval, and a task") else { return }
         try reader.parser.beginObject()
-        var isFirst = true
-        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
-            let place = pointer(to: key)
-            guard !met.contains(key) else {
-                try reader.parser.skipValue()
-                reader.report(place, "given twice")
-                continue
-            }
-            guard Self.names.contains(key) else {
-                try reader.parser.skipValue()
-                reader.reportUnknown(key, place, among: Self.names)
-                continue
-            }
-            met.append(key)
+        var members = FieldReader.Members(of: Self.names)
+        while let (key, place) = try reader.next(&members) {
             try readValue(of: key, place)
         }
         checkTogether()

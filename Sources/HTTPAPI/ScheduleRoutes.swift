@@ -82,11 +82,7 @@ extension API {
         case .unknownTimeZone(let reason): throw Problem.invalid("/time_zone", reason)
         case .callbackUnsigned: throw Problem.callbackUnsigned
         case .unknownTaskType(let nearest):
-            throw Problem(
-                .unknownTaskType,
-                "no node has a handler for \(quoted(draft.task.type))"
-                    + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
-                errors: [ProblemDocument.Item(pointer: "/task/task_type", detail: "unknown")])
+            throw Problem.unknownTaskType(draft.task.type, nearest: nearest, at: "/task/task_type")
         case .deleted: throw Problem(.internalError, "the schedule was deleted, and not made")
         case .refused(let refusal): throw problem(of: refusal, request)
         case .unavailable(let reason): throw Problem.unavailable("\(reason); nothing was changed")

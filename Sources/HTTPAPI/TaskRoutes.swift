@@ -97,11 +97,7 @@ extension API {
                 "the queue \(quoted(queue)) may hold \(limit.text), and no node has room for more of them; try again "
                     + "in \(retryAfter) seconds", headers: [.retryAfter: String(retryAfter)])
         case .unavailable(let reason): .unavailable(reason)
-        case .unknownTaskType(let nearest):
-            Problem(
-                .unknownTaskType,
-                "no node has a handler for \(quoted(taskType))" + (nearest.map { ", did you mean \"\($0)\"?" } ?? ""),
-                errors: [ProblemDocument.Item(pointer: "/task_type", detail: "unknown")])
+        case .unknownTaskType(let nearest): .unknownTaskType(taskType, nearest: nearest, at: "/task_type")
         case .unknownParents(let positions):
             Problem(
                 .invalidInput, "it depends on tasks that do not exist; nothing was accepted",

@@ -15,7 +15,7 @@ enum TopicParser {
         "expires_at": "give expires_in: it counts from the message",
         "idempotency_key": "belongs to the message", "idempotency_window": "belongs to the message",
         "ordering_key": "is not possible: the tasks of a message are accepted together",
-        "depends_on": "is not possible", "on_dependency_failure": "is not possible", "callback_url": "is not supported",
+        "depends_on": "is not possible", "on_dependency_failure": "is not possible",
     ]
 
     static let topicRule =
@@ -24,10 +24,14 @@ enum TopicParser {
 
     // MARK: Subscriptions
 
-    static func subscription(_ name: String, _ body: [UInt8], now: Timestamp) throws(Problem) -> Subscription {
+    /// - Returns: also its task, as it would be of a message of now.
+    static func subscription(
+        _ name: String, _ body: [UInt8], now: Timestamp
+    ) throws(Problem) -> (subscription: Subscription, task: TaskSpec) {
         var reader = FieldReader(JSONPullParser(body), limit: APILimits.reportedErrors)
         var pattern: TopicPattern?
         var task: [UInt8]?
+        var spec: TaskSpec?
         do throws(JSONError) {
             try members(&reader, of: ["topic", "task"]) { (reader, key, pointer) throws(JSONError) in
                 if key == "topic" {
@@ -39,7 +43,7 @@ enum TopicParser {
                     task = Array(reader.parser.bytes[range])
                 }
             }
-            if let task { try check(task, now, &reader) }
+            if let task { spec = try check(task, now, &reader) }
             try reader.parser.finish()
         } catch {
             throw Problem.malformed(error)
@@ -48,15 +52,19 @@ enum TopicParser {
             if pattern == nil { reader.report("/topic", "is required") }
             if task == nil { reader.report("/task", "is required") }
         }
-        guard reader.errors.isEmpty, let pattern, let task else {
+        guard reader.errors.isEmpty, let pattern, let task, let spec else {
             throw Problem.invalid(reader.errors, in: "subscription", effect: "nothing was changed")
         }
-        return Subscription(name: name, pattern: pattern, task: task)
+        return (Subscription(name: name, pattern: pattern, task: task), spec)
     }
 
-    private static func check(_ task: [UInt8], _ now: Timestamp, _ reader: inout FieldReader) throws(JSONError) {
+    /// Nil: something is wrong with it, and was reported.
+    private static func check(
+        _ task: [UInt8], _ now: Timestamp, _ reader: inout FieldReader
+    ) throws(JSONError) -> TaskSpec? {
         guard task.count <= Limits.subscribedTaskBytes else {
-            return reader.report("/task", "must be at most \(Limits.subscribedTaskBytes) bytes, got \(task.count)")
+            reader.report("/task", "must be at most \(Limits.subscribedTaskBytes) bytes, got \(task.count)")
+            return nil
         }
         var keys = JSONPullParser(task)
         try keys.beginObject()
@@ -68,12 +76,13 @@ enum TopicParser {
         var parser = JSONPullParser(task)
         switch try SubmissionParser.parse(&parser, now: now) {
         case .spec(let spec):
-            guard spec.metadata.count + 2 > Limits.metadataEntries else { break }
+            guard spec.metadata.count + 2 > Limits.metadataEntries else { return spec }
             reader.report(
                 "/task/metadata",
                 "must have at most \(Limits.metadataEntries - 2) entries: the topic and the subscription come to it")
         case .invalid(let items): for item in items { reader.report("/task" + item.pointer, item.detail) }
         }
+        return nil
     }
 
     // MARK: Messages
@@ -158,29 +167,14 @@ enum TopicParser {
         return draft
     }
 
-    /// Each member of the object, unless it is null.
+    /// Each member of the body, which is an object.
     private static func members(
         _ reader: inout FieldReader, of names: [String],
         _ read: (inout FieldReader, String, String) throws(JSONError) -> Void
     ) throws(JSONError) {
         guard try reader.next(isObjectNamed: "an object with some of \(names.joined(separator: ", "))") else { return }
         try reader.parser.beginObject()
-        var isFirst = true
-        var met: [String] = []
-        while let key = try reader.parser.nextKey(isFirst: &isFirst) {
-            let place = pointer(to: key)
-            guard names.contains(key) else {
-                try reader.parser.skipValue()
-                reader.reportUnknown(key, place, among: names)
-                continue
-            }
-            guard !met.contains(key) else {
-                try reader.parser.skipValue()
-                reader.report(place, "given twice")
-                continue
-            }
-            met.append(key)
-            try read(&reader, key, place)
-        }
+        var members = FieldReader.Members(of: names)
+        while let (key, place) = try reader.next(&members) { try read(&reader, key, place) }
     }
 }

@@ -165,9 +165,16 @@ extension API {
         guard NodeName.isValid(name) else {
             throw Problem.invalid("subscription", "must match [a-z0-9][a-z0-9._-]{0,62}, got \(quoted(name))")
         }
-        let subscription = try await request.withBody(bodies) {
+        let (subscription, task) = try await request.withBody(bodies) {
             try TopicParser.subscription(name, $0, now: clock())
         }
+        // Else every message that fits would be refused, for all its subscribers.
+        let types = service.taskTypes
+        guard types.contains(task.type) else {
+            throw Problem.unknownTaskType(
+                task.type, nearest: nearestName(to: task.type, among: types), at: "/task/task_type")
+        }
+        guard task.callbackURL == nil || service.signsCallbacks else { throw Problem.callbackUnsigned }
         let isNew = try !currentSettings().subscriptions.contains { $0.name == name }
         _ = try answer(await service.change(.subscribe(subscription)))
         return json(
@@ -196,7 +203,7 @@ extension Schemas {
     /// What a submission can have, and the task of a subscription cannot.
     private static let ofTheMessage: Set<String> = [
         "payload", "data", "run_at", "expires_at", "idempotency_key", "idempotency_window", "ordering_key",
-        "depends_on", "on_dependency_failure", "callback_url",
+        "depends_on", "on_dependency_failure",
     ]
 
     static let newSubscription: JSONValue = [

@@ -9,11 +9,11 @@ import Wire
 /// Schedules: made and changed as settings of the cluster, with what their homes know of them.
 extension NodeService {
     func setSchedule(_ draft: ScheduleDraft) async -> ScheduleOutcome {
-        let known = submittableTypes
+        let known = taskTypes
         guard known.contains(draft.task.type) else {
             return .unknownTaskType(nearest: nearestName(to: draft.task.type, among: known))
         }
-        guard draft.task.callbackURL == nil || node.configuration.signsCallbacks else { return .callbackUnsigned }
+        guard draft.task.callbackURL == nil || signsCallbacks else { return .callbackUnsigned }
         let now = Timestamp(milliseconds: min(max(node.timestamp.milliseconds, 0), Limits.scheduleTimes))
         let schedule = ScheduleSettings(
             name: draft.name, timing: draft.timing, jitter: draft.jitter, overlap: draft.overlap,

@@ -9,12 +9,12 @@ import Wire
 extension NodeService {
     /// All of it in one ledger: this node's, or that of the first that has room.
     func submit(_ workflow: WorkflowDraft) async -> WorkflowSubmission {
-        let known = submittableTypes
+        let known = taskTypes
         let unknown = workflow.taskTypes.subtracting(known).sorted()
         if let first = unknown.first {
             return .unknownTaskTypes(unknown, nearest: nearestName(to: first, among: known))
         }
-        if workflow.hasCallbacks, !node.configuration.signsCallbacks { return .refused(.callbackUnsigned, step: nil) }
+        if workflow.hasCallbacks, !signsCallbacks { return .refused(.callbackUnsigned, step: nil) }
         if let (step, refusal) = await refusedForParents(workflow.steps.map(\.spec)).min(by: { $0.key < $1.key }) {
             return .refused(refusal, step: step)
         }
@@ -41,12 +41,12 @@ extension NodeService {
     }
 
     func extend(_ id: TaskID, with more: WorkflowDraft) async -> WorkflowExtension {
-        let known = submittableTypes
+        let known = taskTypes
         let unknown = more.taskTypes.subtracting(known).sorted()
         if let first = unknown.first {
             return .unknownTaskTypes(unknown, nearest: nearestName(to: first, among: known))
         }
-        if more.hasCallbacks, !node.configuration.signsCallbacks { return .refused(.callbackUnsigned, step: nil) }
+        if more.hasCallbacks, !signsCallbacks { return .refused(.callbackUnsigned, step: nil) }
         if let (step, refusal) = await refusedForParents(more.steps.map(\.spec)).min(by: { $0.key < $1.key }) {
             return .refused(refusal, step: step)
         }

@@ -21,7 +21,7 @@ final class NodeService: ClusterService {
 
     func submit(_ specs: [TaskSpec]) async -> [SubmissionOutcome] {
         if let unknown = unknownTypes(specs) { return await submitKnown(specs, unknown) }
-        if !node.configuration.signsCallbacks, specs.contains(where: { $0.callbackURL != nil }) {
+        if !signsCallbacks, specs.contains(where: { $0.callbackURL != nil }) {
             return await submitSilent(specs)
         }
         let refused = await refusedForParents(specs)
@@ -77,13 +77,15 @@ final class NodeService: ClusterService {
     }
 
     /// Nobody can have the cluster's own types run, by whatever way: what it signs would not be its word any more.
-    var submittableTypes: [String] {
+    var taskTypes: [String] {
         actors.workers.taskTypes.filter { !$0.hasPrefix(TaskSpec.reservedTypes) }
     }
 
+    var signsCallbacks: Bool { node.configuration.signsCallbacks }
+
     /// Task types that no node has a handler for, with the nearest known name; nil if there are none.
     private func unknownTypes(_ specs: [TaskSpec]) -> [String: String?]? {
-        let known = submittableTypes
+        let known = taskTypes
         var unknown: [String: String?] = [:]
         for spec in specs where !known.contains(spec.type) && unknown[spec.type] == nil {
             unknown[spec.type] = .some(nearestName(to: spec.type, among: known))

@@ -33,6 +33,11 @@ public protocol ClusterService: Sendable {
     /// What has happened to a task, and why it does not run.
     func story(of id: TaskID) async -> StoryLookup
 
+    /// What clients can submit: the types that there are handlers for, ascending.
+    var taskTypes: [String] { get }
+    /// Whether tasks are taken whose ends are told to others (`callback_url`).
+    var signsCallbacks: Bool { get }
+
     /// What holds for the whole cluster, as far as this node knows; nil: it is a member of none.
     var settings: ClusterSettings? { get }
     /// Changes them for the whole cluster. Returns once this node goes by the new ones.

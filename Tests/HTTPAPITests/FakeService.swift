@@ -37,6 +37,7 @@ final class FakeService: ClusterService {
         var scheduleOutcome: ScheduleOutcome?
         var schedules: [String: ScheduleReport] = [:]
         var settingsOutcome: SettingsOutcome?
+        var signsCallbacks = true
         var drains: [Bool] = []
         var waiters: [TaskID: [Int: CheckedContinuation<Void, Never>]] = [:]
         var waits = 0
@@ -44,6 +45,8 @@ final class FakeService: ClusterService {
     }
 
     let nodeName = Samples.node(1)
+    let taskTypes = ["a", "echo", "email", "t"]
+    var signsCallbacks: Bool { update { $0.signsCallbacks } }
     private let state = Mutex(State())
 
     func update<Value: Sendable>(_ change: @Sendable (inout State) -> Value) -> Value { state.withLock { change(&$0) } }

@@ -135,6 +135,30 @@ import Views
         #expect(try answer.decoded(as: ProblemDocument.self).errors.first?.pointer == "/payload")
     }
 
+    @Test func a_subscription_of_an_unknown_type_is_refused() async throws {
+        let answer = try await send(
+            .put, "/api/subscriptions/s", #"{"topic":"a","task":{"task_type":"emial"}}"#)
+        #expect(answer.status == 422)
+        let problem = try answer.decoded(as: ProblemDocument.self)
+        #expect(
+            problem.detail.contains(#"did you mean "email"?"#) && problem.errors.first?.pointer == "/task/task_type")
+        #expect(api.service.update { $0.settings?.subscriptions } == [])
+    }
+
+    /// Whoever is told of the tasks of a message is named in the subscription.
+    @Test func the_tasks_of_messages_may_have_callbacks() async throws {
+        let callback = #","callback_url":"https://example.com/done""#
+        try await subscribe("a", "#", callback)
+        #expect(try await send(.post, "/api/topics/x", "{}").status == 202)
+        let steps = api.service.update { $0.drafts.last?.steps ?? [] }
+        #expect(steps.map(\.spec.callbackURL) == ["https://example.com/done"])
+        api.service.update { $0.signsCallbacks = false }
+        let body = #"{"topic":"a","task":{"task_type":"echo"\#(callback)}}"#
+        let answer = try await send(.put, "/api/subscriptions/b", body)
+        #expect(answer.status == 422)
+        #expect(try answer.decoded(as: ProblemDocument.self).errors.first?.pointer == "/callback_url")
+    }
+
     /// It is for somebody to mend, and who is told.
     @Test func a_subscription_that_no_node_serves_is_named() async throws {
         try await subscribe("a", "#")

@@ -254,7 +254,7 @@ struct RedisRegistryTests {
                 }
             }
             let answers = try await large.wait(count: 12)
-            #expect(answers.filter { $0 }.count == Limits.registryBytes / Limits.registryDocumentBytes - 1)
+            #expect(answers.filter { $0 }.count == (Limits.registryBytes - 1) / Limits.registryDocumentBytes)
         }
     }
 
