@@ -153,32 +153,35 @@ extension NodeService {
         return holders.count > before ? holders.sorted() : nil
     }
 
-    /// What the owners of tasks say of results that this node keeps. Nothing of those that nobody can be asked about.
+    /// What the owners of tasks say of results that this node keeps. Nothing of those that somebody may know who cannot be asked.
+    ///
+    /// First whoever owns the ledgers that their ids hint at; then, for those that are not there, everybody.
     func needs(of ids: [ResultID]) async -> [ResultID: ResultNeed] {
-        let view = await actors.views.view
-        var found: [ResultID: ResultNeed] = [:]
-        var ledgers: [UInt32: [LedgerAssignment]] = [:]
-        for ledger in view?.ledgers ?? [] { ledgers[TaskID.tag(of: ledger.id), default: []].append(ledger) }
+        guard let view = await actors.views.view else { return [:] }
         var byOwner: [NodeName: [ResultID]] = [:]
         for id in ids {
-            let possible = ledgers[id.task.ledgerTag] ?? []
-            // Of a ledger that nobody serves nothing is known.
-            if possible.contains(where: { !isAvailable($0, view) }) { continue }
-            for name in Set(possible.map(\.primary.name)).sorted() { byOwner[name, default: []].append(id) }
-            if possible.isEmpty, view != nil { found[id] = .unknown }
+            let hinted = view.ledgers.filter { TaskID.tag(of: $0.id) == id.task.ledgerTag }
+            for name in Set(hinted.map(\.primary.name)).sorted() { byOwner[name, default: []].append(id) }
         }
-        var silent: Set<ResultID> = []
+        var found: [ResultID: ResultNeed] = [:]
         for (name, asked) in byOwner.sorted(by: { $0.key < $1.key }) {
-            guard let answers = await needs(of: asked, by: name) else {
-                silent.formUnion(asked)
+            for (id, need) in zip(asked, await needs(of: asked, by: name) ?? []) where need != .unknown {
+                found[id] = need
+            }
+        }
+        let rest = ids.filter { found[$0] == nil }
+        // Of a ledger that nobody serves nothing is known.
+        guard !rest.isEmpty, view.ledgers.allSatisfy({ isAvailable($0, view) }) else { return found }
+        var isKnownToAll = true
+        for name in Set(view.ledgers.map(\.primary.name)).sorted() {
+            guard let answers = await needs(of: rest, by: name) else {
+                isKnownToAll = false
                 continue
             }
-            for (id, need) in zip(asked, answers) {
-                // Whoever has the task decides.
-                if found[id] == nil || found[id] == .unknown { found[id] = need }
-            }
+            for (id, need) in zip(rest, answers) where need != .unknown { found[id] = need }
         }
-        return found.filter { $0.value == .obsolete || !silent.contains($0.key) }
+        if isKnownToAll { for id in rest where found[id] == nil { found[id] = .unknown } }
+        return found
     }
 
     private func needs(of ids: [ResultID], by name: NodeName) async -> [ResultNeed]? {
@@ -228,13 +231,7 @@ extension LocalQueue {
 
     /// What this node, as their owner, says of results that somebody keeps.
     func needs(of ids: [ResultID], by holder: StoreHolder) -> [ResultNeed] {
-        ids.map { id in
-            guard mayVouch else { return .needed }
-            if let record = owner.task(id.task) {
-                return record.need(of: id.token, by: holder, isSettled: owner.isTellable(record))
-            }
-            return owner.hasForgotten(id.task) ? .obsolete : .unknown
-        }
+        mayVouch ? ids.map { owner.need(of: $0, by: holder) } : ids.map { _ in .needed }
     }
 }
 

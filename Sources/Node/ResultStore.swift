@@ -127,6 +127,8 @@ actor ResultStore {
         for id in ids {
             guard let gone = kept.removeValue(forKey: id) else { continue }
             byteCount -= gone.byteCount
+            node.logger.debug(
+                "a result is not needed here any more", metadata: ["task": "\(id.task)", "token": "\(id.token)"])
             node.results.perform([.remove(ResultFile.name(id, gone.byteCount))]) { _ in }
         }
     }
@@ -219,6 +221,7 @@ actor ResultStore {
     }
 
     private func moved(_ id: ResultID, to holders: [StoreHolder]) {
+        node.logger.debug("others keep a result now", metadata: ["task": "\(id.task)", "holders": "\(holders)"])
         node.colleagues.queue.onLoop { queue in
             queue.owner.moved(id, to: holders)
             queue.turn()

@@ -142,6 +142,7 @@ extension TaskOwner {
                 uncommittedEnds.insert(id)
             }
         }
+        ledgers[index].primary.whenCommitted(.inherited)
         gatherLetters(in: index)
         return ledgers[index].primary.state.openCount
     }
@@ -179,7 +180,8 @@ extension TaskOwner {
             case .accepted(let request): effects.append(.unconfirmed(request: request))
             case .start: reserved -= 1
             case .ended(let id): uncommittedEnds.remove(id)
-            case .grant, .settle, .slotsFrozen: break
+            case .resultSettled(let id): resultSettled(id)
+            case .grant, .settle, .slotsFrozen, .inherited: break
             }
         }
         unqueueAll(of: owned)

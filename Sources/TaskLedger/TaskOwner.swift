@@ -108,6 +108,10 @@ public struct TaskOwner: Sendable {
         case ended(TaskID)
         /// Everything that was accepted before the slots froze.
         case slotsFrozen(view: UInt64)
+        /// Who keeps the task's result, or that nobody has to any more.
+        case resultSettled(TaskID)
+        /// All that was there when this node became the ledger's primary.
+        case inherited
     }
 
     /// A ledger that this node is primary of.
@@ -117,6 +121,8 @@ public struct TaskOwner: Sendable {
         var isHome: Bool
         /// The newest task that was there already when this node became its primary.
         var inheritedUpTo: TaskID?
+        /// What was there then is committed.
+        var isInheritanceCommitted = false
         /// Until then nothing of it starts (rule R3); nil: it does not rest. See `Resting`.
         var restsUntil: Instant?
         /// What is to be ready then; items may have lapsed.
@@ -239,6 +245,8 @@ public struct TaskOwner: Sendable {
     var drain = DrainRate()
     /// Tasks whose outcome nobody may see yet.
     var uncommittedEnds: Set<TaskID> = []
+    /// Tasks with detached results, and how many entries that say who has to keep those are not committed. See `TaskResult`.
+    var unsettledResults: [TaskID: Int] = [:]
     /// Entries of ledgers that this node serves no more, which the journal does not hold yet.
     var released: [JournalRecord] = []
     /// By type: how much work a grant is.
@@ -267,7 +275,9 @@ public struct TaskOwner: Sendable {
         guard let id = event.task else { return ledgers[index].primary.append(event, then: action) }
         let before = ledgers[index].primary.state[id]?.status
         if case .forgotten = event { leaveWorkflow(id, in: index) }
+        let freesHolders = freesHolders(event, in: index)
         ledgers[index].primary.append(event, then: action)
+        if freesHolders { unsettle(id, in: index) }
         if case .ended(let id) = action { uncommittedEnds.insert(id) }
         guard let record = ledgers[index].primary.state[id] else { return }
         let released = ledgers[index].primary.state.released
@@ -368,6 +378,8 @@ public struct TaskOwner: Sendable {
                     effects.append(.start(assignment))
                 case .grant(let assignments, let thief): effects.append(.grant(assignments, to: thief))
                 case .slotsFrozen(let view): slotsFrozen(in: index, view)
+                case .resultSettled(let id): resultSettled(id)
+                case .inherited: ledgers[index].isInheritanceCommitted = true
                 case .settle(let attempt, let executor): effects.append(.settled([attempt], for: executor))
                 case .ended(let id):
                     uncommittedEnds.remove(id)

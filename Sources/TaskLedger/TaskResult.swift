@@ -97,6 +97,8 @@ extension TaskRecord {
     }
 }
 
+/// Whoever keeps a result asks whether it is still needed, and removes it if it is not. So nothing is said to be obsolete by an entry
+/// that is not committed: a takeover may undo that, and the task would have its old holders again, or be there again.
 extension TaskOwner {
     public var detachedCount: Int { ledgers.reduce(0) { $0 + $1.primary.state.detached.count } }
 
@@ -114,5 +116,38 @@ extension TaskOwner {
             detached.holders != holders
         else { return }
         record(.resultMoved(id.task, id.token, to: Array(holders.prefix(Limits.copies))), in: index)
+    }
+
+    /// What `holder` is told of a result that it keeps.
+    public func need(of id: ResultID, by holder: StoreHolder) -> ResultNeed {
+        let isSettled =
+            unsettledResults[id.task] == nil && ledgers.allSatisfy(\.isInheritanceCommitted)
+        #if PLANTED_BUGS
+        let mayAnswer = isSettled || PlantedBug.isActive(.resultFreedUncommitted)
+        #else
+        let mayAnswer = isSettled
+        #endif
+        guard mayAnswer else { return .needed }
+        if let record = task(id.task) { return record.need(of: id.token, by: holder, isSettled: isTellable(record)) }
+        return hasForgotten(id.task) ? .obsolete : .unknown
+    }
+
+    /// Whether somebody may stop to keep a result by this event.
+    func freesHolders(_ event: LedgerEvent, in index: Int) -> Bool {
+        switch event {
+        case .resultMoved: true
+        case .forgotten(let id): ledgers[index].primary.state[id]?.result?.detached != nil
+        default: false
+        }
+    }
+
+    mutating func unsettle(_ id: TaskID, in index: Int) {
+        unsettledResults[id, default: 0] += 1
+        ledgers[index].primary.whenCommitted(.resultSettled(id))
+    }
+
+    mutating func resultSettled(_ id: TaskID) {
+        let count = (unsettledResults[id] ?? 0) - 1
+        unsettledResults[id] = count > 0 ? count : nil
     }
 }

@@ -15,7 +15,7 @@ struct DetachedResultTests {
 
     /// A task that has completed with a detached result.
     private static func completed() throws -> (bench: OwnerBench, id: ResultID) {
-        var bench = OwnerBench(slots: 1)
+        var bench = OwnerBench(slots: 1, hasRegistry: false)
         let task = try bench.submit(TaskOwnerTests.spec())[0]
         let start = try #require(bench.turn().starts.first)
         bench.report(start.attempt, .completed(.detached(detached())))
@@ -50,6 +50,34 @@ struct DetachedResultTests {
         let copy = try #require(deposed)
         bench.install(view: 2, term: 2, copy: copy)
         #expect(bench.owner.detachedResults.first?.result.holders == [Self.two, Self.three], "the next primary knows")
+        #expect(bench.owner.derivedFault() == nil)
+    }
+
+    /// Whoever kept it is not told to remove it before that is committed, and not by who has just taken over either.
+    @Test func nobodyIsFreedByWhatMayBeUndone() throws {
+        var (bench, id) = try Self.completed()
+        #expect(bench.owner.need(of: id, by: Self.one) == .needed)
+        bench.owner.moved(id, to: [Self.two, Self.three])
+        #expect(bench.owner.need(of: id, by: Self.one) == .needed)
+        bench.owner.moved(id, to: [Self.three])
+        bench.collect()
+        #expect(bench.owner.need(of: id, by: Self.one) == .obsolete)
+        #expect(bench.owner.need(of: id, by: Self.three) == .needed)
+        #expect(bench.owner.need(of: ResultID(task: Sample.task(99), token: id.token), by: Self.one) == .unknown)
+
+        let deposed = bench.stepDown()
+        let copy = try #require(deposed)
+        bench.install(view: 2, term: 2, copy: copy)
+        #expect(bench.owner.need(of: id, by: Self.one) == .needed, "what was inherited is not committed yet")
+        bench.collect()
+        #expect(bench.owner.need(of: id, by: Self.one) == .obsolete)
+
+        bench.owner.dropExpiredOutcomes(wallClock: Timestamp(milliseconds: Int64.max / 2))
+        #expect(bench.owner.task(id.task) == nil)
+        #expect(bench.owner.need(of: id, by: Self.three) == .needed)
+        bench.collect()
+        #expect(bench.owner.need(of: id, by: Self.three) == .obsolete)
+        #expect(bench.owner.unsettledResults.isEmpty)
         #expect(bench.owner.derivedFault() == nil)
     }
 
