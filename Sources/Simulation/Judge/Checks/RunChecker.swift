@@ -309,11 +309,23 @@ final class RunChecker: @unchecked Sendable {
     private func isLed(_ record: TaskRecord, before key: Instant, since: Instant, _ served: [ServedLedger]) -> Bool {
         served.contains { served in
             served.copy.state.tasks.values.contains { other in
+                if wasMoved(other, from: record.spec.priority, key) { return true }
                 guard other.id != record.id, other.spec.priority == record.spec.priority, ReadyList.key(other) <= key
                 else { return false }
                 return other.status == .pending
                     || world.observations.runs(of: other.id).last.map { $0.began >= since } ?? false
             }
+        }
+    }
+
+    /// Whether a client has given the task another priority: what stands for it in the old one stays there, with its age, until
+    /// its turn comes.
+    private func wasMoved(_ task: TaskRecord, from priority: Priority, _ key: Instant) -> Bool {
+        guard task.changes > 0, task.enqueuedAt - Limits.agingWeight * Int(priority.rawValue - 1) <= key else {
+            return false
+        }
+        return task.history.steps.contains { step in
+            if case .changed(_, from: priority) = step.kind { true } else { false }
         }
     }
 
