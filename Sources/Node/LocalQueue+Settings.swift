@@ -24,7 +24,7 @@ extension LocalQueue {
         tell(answers)
     }
 
-    /// The length and the bytes that a queue may have are split evenly between the members that take work, so that no node has to ask
+    /// The length and the bytes that a queue may have are split evenly between the members that take work: no node has to ask
     /// another one before it accepts a task; who has none left forwards to one that has. What a node takes over counts to
     /// its share, so for a while the queue may hold less than it might.
     private func rules(_ view: View) -> [String: QueueRules] {

@@ -108,7 +108,8 @@ extension NodeService {
                     results.onLoop { $0.read(id, from: offset) { continuation.resume(returning: $0) } }
                 }
             }
-            return part.map { .here($0) } ?? .lost
+            guard case .success(let bytes) = part else { return .away }
+            return bytes.map { .here($0) } ?? .lost
         }
         guard let peer = node.peers[holder.name] else { return .away }
         let request = ReadRequest(id: id, offset: UInt32(clamping: offset))
@@ -231,7 +232,9 @@ extension LocalQueue {
 
     /// What this node, as their owner, says of results that somebody keeps.
     func needs(of ids: [ResultID], by holder: StoreHolder) -> [ResultNeed] {
-        mayVouch ? ids.map { owner.need(of: $0, by: holder) } : ids.map { _ in .needed }
+        guard mayVouch else { return ids.map { _ in .needed } }
+        let mending = node.colleagues.results.onLoop { $0.mending }
+        return ids.map { mending.contains($0) ? .needed : owner.need(of: $0, by: holder) }
     }
 }
 

@@ -22,7 +22,7 @@ actor ResultStore {
         var byteCount: Int
         /// When its owner is asked (again) whether it is needed.
         var askAt: Instant
-        /// When it came, or when this process began: what nobody knows for long after that is removed.
+        /// When it came, or was handed over again, or when this process began: what nobody knows for long after that is removed.
         var since: Instant
     }
 
@@ -44,6 +44,8 @@ actor ResultStore {
     private var isStopped = false
     private var isAsking = false
     private var isMending = false
+    /// Results of this node's tasks that are being given to others, who are no holders yet.
+    private(set) var mending: Set<ResultID> = []
     /// Who was there when all results of this node's tasks had their holders, and how many those were.
     private var mended: (members: ResultHolders, results: Int)?
 
@@ -75,7 +77,10 @@ actor ResultStore {
 
     /// A part of a result, from whoever has run the task.
     func take(_ request: KeepRequest, reply: @escaping @Sendable (Bool) -> Void) {
-        if kept[request.id] != nil { return reply(true) }
+        if kept[request.id] != nil {
+            renew(request.id)
+            return reply(true)
+        }
         let count = Int(request.byteCount)
         var whole = incoming.removeValue(forKey: request.id)
         if request.offset == 0 {
@@ -114,6 +119,7 @@ actor ResultStore {
             completion(true)
         case .success:
             byteCount -= count
+            renew(id)
             completion(true)
         case .failure(let failure):
             byteCount -= count
@@ -121,6 +127,12 @@ actor ResultStore {
             node.results.perform([.remove(part)]) { _ in }
             completion(false)
         }
+    }
+
+    /// Somebody counts on it from now on: what owners said before does not hold any more.
+    private func renew(_ id: ResultID) {
+        kept[id]?.since = node.now
+        kept[id]?.askAt = node.now + Limits.resultPatience
     }
 
     private func remove(_ ids: [ResultID]) {
@@ -135,11 +147,17 @@ actor ResultStore {
 
     // MARK: Reading
 
-    /// A part of a result from `offset` on; nil: it is not here.
-    func read(_ id: ResultID, from offset: Int, completion: @escaping @Sendable ([UInt8]?) -> Void) {
-        guard let file = kept[id], offset < file.byteCount else { return completion(nil) }
-        node.results.load(ResultFile.name(id, file.byteCount), from: offset, count: Limits.resultPartBytes) { result in
-            completion((try? result.get()) ?? nil)
+    /// A part of a result from `offset` on; nil: it is not here. A disk that cannot be read now says nothing about that.
+    func read(_ id: ResultID, from offset: Int, completion: @escaping @Sendable (Result<[UInt8]?, SystemError>) -> Void)
+    {
+        guard let file = kept[id], offset < file.byteCount else { return completion(.success(nil)) }
+        node.results.load(
+            ResultFile.name(id, file.byteCount), from: offset, count: Limits.resultPartBytes
+        ) { [node] result in
+            if case .failure(let error) = result {
+                node.logger.error("a result cannot be read", metadata: ["task": "\(id.task)", "reason": "\(error)"])
+            }
+            completion(result)
         }
     }
 
@@ -177,17 +195,18 @@ actor ResultStore {
         isAsking = true
         for id in due { kept[id]?.askAt = node.now + Limits.resultPatience }
         let service = NodeService(node)
+        let askedAt = node.now
         Task.detached(executorPreference: node.handlerExecutor) { [self] in
             let needs = await service.needs(of: Array(due))
-            node.scheduler.execute { self.onLoop { $0.learned(needs) } }
+            node.scheduler.execute { self.onLoop { $0.learned(needs, askedAt: askedAt) } }
         }
     }
 
-    private func learned(_ needs: [ResultID: ResultNeed]) {
+    private func learned(_ needs: [ResultID: ResultNeed], askedAt: Instant) {
         isAsking = false
         remove(
             needs.keys.sorted().filter { id in
-                guard let file = kept[id] else { return false }
+                guard let file = kept[id], file.since < askedAt else { return false }
                 #if PLANTED_BUGS
                 if PlantedBug.isActive(.neededResultRemoved) { return true }
                 #endif
@@ -210,13 +229,20 @@ actor ResultStore {
         }
         guard !broken.isEmpty else { return mended = (members, count) }
         isMending = true
+        let batch = broken.prefix(Limits.mendedResults)
+        mending = Set(batch.map(\.id))
         let service = NodeService(node)
         Task.detached(executorPreference: node.handlerExecutor) { [self] in
-            for (id, result) in broken.prefix(Limits.mendedResults) {
+            for (id, result) in batch {
                 let holders = await service.mend(id, result, among: members, copies: copies)
                 if let holders { node.scheduler.execute { self.onLoop { $0.moved(id, to: holders) } } }
             }
-            node.scheduler.execute { self.onLoop { $0.isMending = false } }
+            node.scheduler.execute {
+                self.onLoop { store in
+                    store.isMending = false
+                    store.mending = []
+                }
+            }
         }
     }
 

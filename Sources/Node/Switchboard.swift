@@ -174,7 +174,9 @@ final class Switchboard: PeerDelegate {
         case .read:
             let request = try frame.read(at: now) { reader throws(WireError) in try reader.readRequest() }
             actors.results.onLoop { results in
-                results.read(request.id, from: Int(request.offset)) { part in
+                results.read(request.id, from: Int(request.offset)) { result in
+                    // Without an answer the asker takes it for away.
+                    guard case .success(let part) = result else { return }
                     reply(Frame(.read, at: node.now) { $0.optional(part) { $0.byteString($1) } })
                 }
             }

@@ -97,8 +97,8 @@ extension TaskRecord {
     }
 }
 
-/// Whoever keeps a result asks whether it is still needed, and removes it if it is not. So nothing is said to be obsolete by an entry
-/// that is not committed: a takeover may undo that, and the task would have its old holders again, or be there again.
+/// Whoever keeps a result asks whether it is still needed, and removes it if it is not. So nothing is said to be obsolete by
+/// an entry that is not committed: a takeover may undo that, and the task would have its old holders again, or be there again.
 extension TaskOwner {
     public var detachedCount: Int { ledgers.reduce(0) { $0 + $1.primary.state.detached.count } }
 
