@@ -5,7 +5,9 @@
 package struct CRC32C {
     private var register: UInt32 = ~0
 
-    var value: UInt32 { ~register }
+    package var value: UInt32 { ~register }
+
+    package init() {}
 
     /// Eight tables of 256: entry `i` of table `k` is the register after byte `i` and `k` zero bytes.
     private static let tables: [UInt32] = {
@@ -49,6 +51,8 @@ package struct CRC32C {
     mutating func update(_ number: some FixedWidthInteger) {
         withUnsafeBytes(of: number.bigEndian) { update($0) }
     }
+
+    package mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
 
     package static func of(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { of($0) } }
 

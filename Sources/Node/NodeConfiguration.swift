@@ -31,6 +31,8 @@ public struct NodeConfiguration: Sendable {
     public var onSplit: SplitPolicy
     /// A larger result is kept by some nodes as a file, and not in the ledger; at most `Limits.inlineResultBytes`.
     public var inlineResultBytes = Limits.inlineResultBytes
+    /// Large results are compared with their checksums once in so long.
+    public var scrubInterval = Limits.scrubInterval
     /// It can sign what is told of the ends of tasks: else it takes none with a callback.
     public var signsCallbacks = false
     /// When the next segment of the journal begins.

@@ -65,24 +65,34 @@ extension NodeService {
         return true
     }
 
-    /// From whichever of its holders can be asked.
+    /// From whichever of its holders can be asked. If some have it no more, or a damaged copy, its owner is told.
     func load(_ id: ResultID, _ result: DetachedResult) async -> LoadedResult {
+        let (loaded, isDoubtful) = await bring(id, result)
+        if isDoubtful { await doubt(id) }
+        return loaded
+    }
+
+    private func bring(
+        _ id: ResultID, _ result: DetachedResult
+    ) async -> (result: LoadedResult, isDoubtful: Bool) {
         await actors.results.beginLoad()
         var loaded: [UInt8]?
         var isAnybodyAway = false
+        var isDoubtful = false
         // From this node's own disk first.
         for holder in result.holders.sorted(by: { $0.name == node.name && $1.name != node.name }) where loaded == nil {
             switch await fetch(id, Int(result.byteCount), from: holder) {
             case .here(let bytes) where CRC32C.of(bytes) == result.checksum: loaded = bytes
             case .here:
                 node.logger.error("a result is damaged", metadata: ["task": "\(id.task)", "at": "\(holder.name)"])
-            case .lost: break
+                isDoubtful = true
+            case .lost: isDoubtful = true
             case .away: isAnybodyAway = true
             }
         }
         await actors.results.endLoad()
-        if let loaded { return .here(loaded) }
-        return isAnybodyAway ? .away : .lost
+        if let loaded { return (.here(loaded), isDoubtful) }
+        return (isAnybodyAway ? .away : .lost, isDoubtful)
     }
 
     private func fetch(_ id: ResultID, _ byteCount: Int, from holder: StoreHolder) async -> LoadedResult {
@@ -141,17 +151,63 @@ extension NodeService {
 
     /// Gives a result to others in place of those who kept it and are gone.
     ///
+    /// - Parameter without: holders whose copies are of no use. One that has lost its copy may get another.
     /// - Returns: who keeps it now; nil: nobody who has it can be asked, or nobody takes it.
     func mend(
-        _ id: ResultID, _ result: DetachedResult, among members: ResultHolders, copies: Int
+        _ id: ResultID, _ result: DetachedResult, among members: ResultHolders, copies: Int,
+        without: [StoreHolder: CopyState] = [:]
     ) async -> [StoreHolder]? {
-        guard case .here(let bytes) = await load(id, result) else { return nil }
-        var holders = result.holders.filter(members.has)
+        guard case .here(let bytes) = await bring(id, result).result else { return nil }
+        var holders = result.holders.filter { members.has($0) && without[$0] == nil }
         let before = holders.count
-        for holder in members.alive where holders.count < copies && !holders.contains(holder) {
+        let takers = members.alive.filter { !holders.contains($0) && without[$0] != .unreadable }
+        for holder in takers where holders.count < copies {
             if await hand(bytes, id, to: holder) { holders.append(holder) }
         }
         return holders.count > before ? holders.sorted() : nil
+    }
+
+    /// Has those who keep a result read it.
+    ///
+    /// - Returns: those whose copies are of no use. Of whoever does not answer nothing is known.
+    func scrub(
+        _ id: ResultID, _ result: DetachedResult, among members: ResultHolders
+    ) async -> [StoreHolder: CopyState] {
+        var found: [StoreHolder: CopyState] = [:]
+        let request = ScrubRequest(id: id, byteCount: result.byteCount, checksum: result.checksum)
+        for holder in result.holders where members.alive.contains(holder) {
+            if let state = await scrub(request, at: holder), state != .whole { found[holder] = state }
+        }
+        return found
+    }
+
+    private func scrub(_ request: ScrubRequest, at holder: StoreHolder) async -> CopyState? {
+        if holder.name == node.name {
+            let results = actors.results
+            return await withCheckedContinuation { continuation in
+                node.scheduler.execute {
+                    results.onLoop { $0.scrub(request) { continuation.resume(returning: $0) } }
+                }
+            }
+        }
+        guard let peer = node.peers[holder.name],
+            case .success(let answer) = await ask(
+                Frame(.scrub, at: node.now) { $0.scrubRequest(request) }, of: peer, within: Limits.scrubPatience)
+        else { return nil }
+        return try? answer.read(at: node.now) { reader throws(WireError) in try reader.copyState() }
+    }
+
+    /// Tells whoever owns the ledgers that the id hints at. If it is in another one by now, the next pass will find it.
+    private func doubt(_ id: ResultID) async {
+        guard let view = await actors.views.view else { return }
+        let owners = view.ledgers.filter { TaskID.tag(of: $0.id) == id.task.ledgerTag }.map(\.primary.name)
+        for name in Set(owners).sorted() {
+            if name == node.name {
+                await actors.results.doubt(id)
+            } else if let peer = node.peers[name] {
+                node.transport.send(Frame(.doubt, at: node.now) { $0.resultID(id) }, to: peer)
+            }
+        }
     }
 
     /// What the owners of tasks say of results that this node keeps. Nothing of those that somebody may know who cannot be asked.

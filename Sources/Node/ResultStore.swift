@@ -13,7 +13,8 @@ import Wire
 /// between keeping a result and reporting it, costs some disk for a while, and nothing else.
 ///
 /// The same round looks after the results of this node's own tasks: if somebody who kept one has left, drains, or came back
-/// with an empty disk, another node is given it, and the ledger is told (`NodeService.mend`).
+/// with an empty disk, another node is given it, and the ledger is told (`NodeService.mend`). And it has the copies read and
+/// compared with their checksums now and then (`ScrubPlan`): one that is damaged, or gone, is replaced in the same way.
 actor ResultStore {
     nonisolated let node: NodeContext
     nonisolated var unownedExecutor: UnownedSerialExecutor { node.scheduler.serialExecutor }
@@ -48,11 +49,13 @@ actor ResultStore {
     private(set) var mending: Set<ResultID> = []
     /// Who was there when all results of this node's tasks had their holders, and how many those were.
     private var mended: (members: ResultHolders, results: Int)?
+    private var plan: ScrubPlan
 
     /// - Parameter files: the names that were found in the folder.
     init(_ node: NodeContext, files: [String]) {
         self.node = node
         let now = node.now
+        plan = ScrubPlan(every: node.configuration.scrubInterval, at: now)
         for name in files {
             guard let (id, count) = ResultFile.parse(name) else { continue }
             kept[id] = Kept(byteCount: count, askAt: now + Limits.resultPatience, since: now)
@@ -185,6 +188,7 @@ actor ResultStore {
         }
         askOwners()
         mend()
+        scrub()
         timer = node.scheduler.schedule(after: Limits.resultRound) { [self] in onLoop { $0.lookAfter() } }
     }
 
@@ -228,13 +232,24 @@ actor ResultStore {
             item.result.holders.count { members.has($0) } < min(copies, members.alive.count)
         }
         guard !broken.isEmpty else { return mended = (members, count) }
-        isMending = true
-        let batch = broken.prefix(Limits.mendedResults)
-        mending = Set(batch.map(\.id))
         let service = NodeService(node)
-        Task.detached(executorPreference: node.handlerExecutor) { [self] in
+        mend(Array(broken.prefix(Limits.mendedResults))) { id, result in
+            await service.mend(id, result, among: members, copies: copies)
+        }
+    }
+
+    /// One after the other. Who keeps them, and is asked meanwhile whether that is needed, is told so.
+    ///
+    /// - Parameter work: returns who keeps a result now, if those are others than before.
+    private func mend(
+        _ batch: [(id: ResultID, result: DetachedResult)],
+        by work: @escaping @Sendable (ResultID, DetachedResult) async -> [StoreHolder]?
+    ) {
+        isMending = true
+        mending = Set(batch.map(\.id))
+        Task.detached(executorPreference: node.handlerExecutor) { [self, node] in
             for (id, result) in batch {
-                let holders = await service.mend(id, result, among: members, copies: copies)
+                let holders = await work(id, result)
                 if let holders { node.scheduler.execute { self.onLoop { $0.moved(id, to: holders) } } }
             }
             node.scheduler.execute {
@@ -252,6 +267,77 @@ actor ResultStore {
             queue.owner.moved(id, to: holders)
             queue.turn()
         }
+    }
+
+    // MARK: Scrubbing
+
+    /// Somebody was handed a damaged copy of a result of this node's task, or none.
+    func doubt(_ id: ResultID) { plan.doubt(id) }
+
+    private func scrub() {
+        let (members, copies) = node.colleagues.queue.onLoop { ($0.resultHolders, $0.wantedCopies) }
+        guard !isMending, let members else { return }
+        var batch: [(id: ResultID, result: DetachedResult)] = []
+        var bytes = 0
+        while batch.count < Limits.scrubbedResults, bytes < Limits.scrubbedBytes {
+            let next = plan.next(at: node.now) {
+                node.colleagues.queue.onLoop { $0.owner.detachedResults.map(\.id) }
+            }
+            guard let next else { break }
+            let known = node.colleagues.queue.onLoop { $0.owner.task(next.task)?.detachedResult }
+            guard let known, known.id == next else { continue }
+            batch.append(known)
+            bytes += Int(known.result.byteCount)
+        }
+        guard !batch.isEmpty else { return }
+        let service = NodeService(node)
+        mend(batch) { id, result in
+            let without = await service.scrub(id, result, among: members)
+            guard !without.isEmpty else { return nil }
+            return await service.mend(id, result, among: members, copies: copies, without: without)
+        }
+    }
+
+    /// Reads what is kept here of a result, and gives it up if that is not what it should be.
+    func scrub(_ request: ScrubRequest, completion: @escaping @Sendable (CopyState) -> Void) {
+        guard let file = kept[request.id] else { return completion(.gone) }
+        guard file.byteCount == Int(request.byteCount) else {
+            giveUp(request.id)
+            return completion(.gone)
+        }
+        scrub(request, from: 0, CRC32C(), completion)
+    }
+
+    private func scrub(
+        _ request: ScrubRequest, from offset: Int, _ checksum: CRC32C,
+        _ completion: @escaping @Sendable (CopyState) -> Void
+    ) {
+        read(request.id, from: offset) { [self] result in
+            onLoop { store in
+                guard case .success(let part) = result else { return completion(.unreadable) }
+                var checksum = checksum
+                checksum.update(part ?? [])
+                let end = offset + (part?.count ?? 0)
+                if let part, !part.isEmpty, end < Int(request.byteCount) {
+                    return store.scrub(request, from: end, checksum, completion)
+                }
+                #if PLANTED_BUGS
+                if PlantedBug.isActive(.damageOverlooked) { return completion(.whole) }
+                #endif
+                guard end == Int(request.byteCount), checksum.value == request.checksum else {
+                    store.giveUp(request.id)
+                    return completion(.gone)
+                }
+                completion(.whole)
+            }
+        }
+    }
+
+    /// What is left of it is of no use to anybody.
+    private func giveUp(_ id: ResultID) {
+        guard kept[id] != nil else { return }
+        node.logger.error("a copy of a result is damaged", metadata: ["task": "\(id.task)", "token": "\(id.token)"])
+        remove([id])
     }
 }
 
@@ -310,4 +396,11 @@ extension Limits {
     static let unknownResultPatience = Duration.seconds(180)
     /// Results that are given to other nodes in one round.
     static let mendedResults = 64
+    /// All large results of a node's tasks are compared with their checksums once in so long.
+    static let scrubInterval = Duration.seconds(86_400)
+    /// In one round; after the result that reaches the bytes there is no other one.
+    static let scrubbedResults = 100
+    static let scrubbedBytes = 8 << 20
+    /// A holder has so long to read one result.
+    static let scrubPatience = Duration.seconds(30)
 }

@@ -91,7 +91,7 @@ final class Switchboard: PeerDelegate {
             let name = try frame.read(at: now) { reader throws(WireError) in try reader.scheduleName() }
             let statuses = actors.queue.onLoop { $0.schedules(name) }
             reply(Frame(.schedules, at: now) { $0.array(statuses) { $0.scheduleStatus($1) } })
-        case .keep, .read, .needed: try route(results: frame, tag, reply)
+        case .keep, .read, .needed, .scrub: try route(results: frame, tag, reply)
         case .lookup, .list, .cancel, .forward: try route(query: frame, tag, reply)
         case .keyed, .ship: try route(keys: frame, tag, reply)
         case .inspect, .wish, .sweep: try route(wish: frame, tag, reply)
@@ -116,7 +116,7 @@ final class Switchboard: PeerDelegate {
         case .view:
             try receive(message: frame, from: peer)
             reply(Frame(.view, at: now))
-        case .evidence, .steal, .began, .report, .settled, .stop, .parentsEnded:
+        case .evidence, .steal, .began, .report, .settled, .stop, .parentsEnded, .doubt:
             throw .invalid("a message sent as a request")
         }
     }
@@ -179,6 +179,11 @@ final class Switchboard: PeerDelegate {
                     guard case .success(let part) = result else { return }
                     reply(Frame(.read, at: node.now) { $0.optional(part) { $0.byteString($1) } })
                 }
+            }
+        case .scrub:
+            let request = try frame.read(at: now) { reader throws(WireError) in try reader.scrubRequest() }
+            actors.results.onLoop { results in
+                results.scrub(request) { state in reply(Frame(.scrub, at: node.now) { $0.uint8(state.rawValue) }) }
             }
         default:
             let (holder, ids) = try frame.read(at: now) { reader throws(WireError) in
@@ -279,9 +284,12 @@ final class Switchboard: PeerDelegate {
                 }
             }
             actors.queue.onLoop { $0.heard(news) }
+        case .doubt:
+            let id = try frame.read(at: now) { reader throws(WireError) in try reader.resultID() }
+            actors.results.onLoop { $0.doubt(id) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
             .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship, .claim, .schedules, .keep,
-            .read, .needed:
+            .read, .needed, .scrub:
             throw .invalid("a request sent as a message")
         }
     }

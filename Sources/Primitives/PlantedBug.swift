@@ -167,6 +167,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case resultFreedUncommitted = "result-freed-uncommitted"
     /// Large results are removed after a while, needed or not.
     case neededResultRemoved = "needed-result-removed"
+    /// A large result counts as whole, whatever is read.
+    case damageOverlooked = "damage-overlooked"
     /// Who waits for a task is forgotten when the task gets another owner.
     case waitersForgotten = "waiters-forgotten"
     /// A submission that was forwarded and not answered is forwarded to another node as well.

@@ -132,6 +132,7 @@ package struct WorldSettings: Sendable {
     package var onSplit = NodeConfiguration.SplitPolicy.survive
     package var journalSegmentBytes = 4 << 20
     package var inlineResultBytes = 64 << 10
+    package var scrubInterval = Duration.seconds(30)
     package var links = LinkTuning()
     package var network = NetworkSettings()
     package var disk = DiskSettings()

@@ -50,13 +50,13 @@ public struct LeaseHolder: Sendable {
         running = Array(repeating: nil, count: slots)
     }
 
-    public var runningCount: Int { running.lazy.filter { $0 != nil }.count }
+    public var runningCount: Int { running.indices.count { running[$0] != nil } }
     public var heldCount: Int { held.count }
     /// The types of the tasks that wait for a slot.
     public var heldTypes: some Collection<String> { held.lazy.map(\.spec.type) }
     /// Slots that neither run a task nor have one waiting for them.
     public var freeSlots: Int { isAlone ? 0 : max(0, slots - runningCount - held.count) }
-    private var isAlone: Bool { running.contains { $0?.assignment.isSolitary == true } }
+    private var isAlone: Bool { running.indices.contains { running[$0]?.assignment.isSolitary == true } }
 
     /// Outcomes that are not settled.
     public var unsettled: [AttemptReport] {

@@ -77,6 +77,15 @@ public enum ResultNeed: UInt8, Hashable, Sendable, CaseIterable {
     case unknown = 3
 }
 
+/// What a node found that has read its copy of a detached result again.
+public enum CopyState: UInt8, Hashable, Sendable, CaseIterable {
+    case whole = 1
+    /// It is not what it was, or not there: the node keeps nothing of it any more.
+    case gone = 2
+    /// The disk does not give it: that may pass.
+    case unreadable = 3
+}
+
 extension TaskRecord {
     /// The detached result of a completed task.
     public var detachedResult: (id: ResultID, result: DetachedResult)? {

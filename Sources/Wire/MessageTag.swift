@@ -54,6 +54,8 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case read = 49
     /// `ResultID`s that the asker keeps, on which disk; a `ResultNeed` for each.
     case needed = 50
+    /// `ScrubRequest`; a `CopyState`.
+    case scrub = 51
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.
@@ -72,4 +74,6 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case stop = 38
     /// `ParentNews`, each of a task that was asked after.
     case parentsEnded = 44
+    /// A `ResultID` of which somebody was handed a damaged copy, or none.
+    case doubt = 52
 }

@@ -30,6 +30,19 @@ public struct ReadRequest: Hashable, Sendable {
     }
 }
 
+/// Asks a node to read a result that it keeps, and to compare it with what it should be.
+public struct ScrubRequest: Hashable, Sendable {
+    public var id: ResultID
+    public var byteCount: UInt32
+    public var checksum: UInt32
+
+    public init(id: ResultID, byteCount: UInt32, checksum: UInt32) {
+        self.id = id
+        self.byteCount = byteCount
+        self.checksum = checksum
+    }
+}
+
 extension ByteWriter {
     public mutating func taskResult(_ value: TaskResult) {
         switch value {
@@ -59,6 +72,12 @@ extension ByteWriter {
     public mutating func readRequest(_ value: ReadRequest) {
         resultID(value.id)
         varint(UInt64(value.offset))
+    }
+
+    public mutating func scrubRequest(_ value: ScrubRequest) {
+        resultID(value.id)
+        varint(UInt64(value.byteCount))
+        uint32(value.checksum)
     }
 }
 
@@ -109,6 +128,15 @@ extension ByteReader {
         try optional { reader throws(WireError) in
             try reader.byteString(upTo: Limits.resultPartBytes, "part of a result")
         }
+    }
+
+    public mutating func scrubRequest() throws(WireError) -> ScrubRequest {
+        ScrubRequest(id: try resultID(), byteCount: try resultBytes(), checksum: try uint32())
+    }
+
+    public mutating func copyState() throws(WireError) -> CopyState {
+        guard let state = CopyState(rawValue: try uint8()) else { throw .invalid("state of a copy") }
+        return state
     }
 
     public mutating func resultNeed() throws(WireError) -> ResultNeed {

@@ -85,6 +85,39 @@ extension ProcessTests {
             }
         }
 
+        @Test func aDamagedCopyIsReplaced() async throws {
+            try await LocalCluster.run(.init(hasRedis: false)) { cluster in
+                let id = try await submit(to: cluster)
+                let holders = try #require(try await expectWhole(id, from: cluster.nodes).resultHolders)
+                let victim = try #require(cluster.nodes.first { $0.name == holders.last })
+                let name = try #require(
+                    try FileManager.default.contentsOfDirectory(atPath: victim.data).first {
+                        $0.hasPrefix("result-\(id)")
+                    })
+                let path = victim.data + "/" + name
+                let whole = try #require(FileManager.default.contents(atPath: path))
+                var damaged = whole
+                damaged[whole.count / 2] ^= 4
+                let file = try #require(FileHandle(forWritingAtPath: path))
+                try file.seek(toOffset: UInt64(whole.count / 2))
+                try file.write(contentsOf: damaged[(whole.count / 2)...(whole.count / 2)])
+                try file.close()
+                #expect(FileManager.default.contents(atPath: path) == damaged)
+
+                // Whoever reads it first looks on its own disk; clients are told what is right all the same.
+                let begin = ContinuousClock.now
+                _ = try await expectWhole(id, from: [victim])
+                try await cluster.await("two nodes keep it, and none of them a damaged one") {
+                    let keepers = try await cluster.nodes[0].task(id).resultHolders ?? []
+                    let copies = cluster.nodes.filter { keepers.contains($0.name) }
+                        .map { FileManager.default.contents(atPath: $0.data + "/" + name) }
+                    return copies == [whole, whole]
+                }
+                measured("a damaged copy was replaced \(shown(ContinuousClock.now - begin)) after it was read")
+                _ = try await expectWhole(id, from: cluster.nodes)
+            }
+        }
+
         @Test func redisHasItWhole() async throws {
             try await LocalCluster.run { cluster in
                 let id = try await submit(to: cluster)

@@ -68,6 +68,40 @@ extension ProcessTests {
             }
         }
 
+        /// What a queue tells of its times is compared with what its tasks say, one by one.
+        @Test func timesAreThoseOfTheTasks() async throws {
+            try await LocalCluster.run(.init(slots: 2)) { cluster in
+                var ids: [TaskID] = []
+                for number in 0..<60 {
+                    let node = cluster.nodes[number % cluster.nodes.count]
+                    let payload = "{\"milliseconds\": \(50 + 5 * number)}"
+                    ids += try await node.submit([
+                        "{\"task_type\": \"sleep\", \"queue\": \"mail\", \"payload\": \(payload)}"
+                    ])
+                }
+                var waits: [Double] = []
+                var runs: [Double] = []
+                for id in ids {
+                    let task = try await cluster.nodes[0].get("/api/tasks/\(id)?wait=30", as: TaskDocument.self)
+                    let (began, ended) = (try #require(task.startedAt), try #require(task.finishedAt))
+                    waits.append(Double(began.milliseconds - task.createdAt.milliseconds) / 1000)
+                    runs.append(Double(ended.milliseconds - began.milliseconds) / 1000)
+                }
+                let recent = try await cluster.nodes[1].get("/api/queues/mail", as: QueueDocument.self).recent
+                func expect(_ told: QueueDocument.Recent.Times, _ values: [Double], _ name: String) {
+                    let sorted = values.sorted()
+                    for (part, told) in [(0.5, told.p50), (0.95, told.p95), (0.99, told.p99)] {
+                        let real = sorted[Int((part * Double(sorted.count)).rounded(.up)) - 1]
+                        measured("\(name), \(part): the queue tells \(told ?? -1) s, its tasks \(real) s")
+                        // A sketch is off by a sixteenth; a task's times are in whole milliseconds, of two nodes.
+                        #expect(abs((told ?? -1) - real) <= real * 0.08 + 0.02, "\(name) \(part)")
+                    }
+                }
+                expect(recent.wait, waits, "waiting")
+                expect(recent.run, runs, "running")
+            }
+        }
+
         @Test func aFullQueueIsRefusedAndSaysWhen() async throws {
             try await LocalCluster.run { cluster in
                 let (first, second) = (cluster.nodes[0], cluster.nodes[1])

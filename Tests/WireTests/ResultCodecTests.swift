@@ -31,10 +31,15 @@ struct ResultCodecTests {
         let keep = KeepRequest(id: Self.id, byteCount: 3, offset: 1, part: [7, 8])
         #expect(Self.hex { $0.keepRequest(keep) } == Self.idHex + "03" + "01" + "020708")
         #expect(Self.hex { $0.readRequest(ReadRequest(id: Self.id, offset: 300)) } == Self.idHex + "ac02")
+        let scrub = ScrubRequest(id: Self.id, byteCount: 300, checksum: 0x0102_0304)
+        #expect(Self.hex { $0.scrubRequest(scrub) } == Self.idHex + "ac02" + "01020304")
         #expect(MessageTag.keep.rawValue == 48)
         #expect(MessageTag.read.rawValue == 49)
         #expect(MessageTag.needed.rawValue == 50)
+        #expect(MessageTag.scrub.rawValue == 51)
+        #expect(MessageTag.doubt.rawValue == 52)
         #expect(ResultNeed.allCases.map(\.rawValue) == [1, 2, 3])
+        #expect(CopyState.allCases.map(\.rawValue) == [1, 2, 3])
     }
 
     private static func reading<Value>(
@@ -57,6 +62,9 @@ struct ResultCodecTests {
         #expect(try Self.reading({ $0.keepRequest(keep) }, { (r) throws(WireError) in try r.keepRequest() }) == keep)
         let read = ReadRequest(id: Self.id, offset: 5)
         #expect(try Self.reading({ $0.readRequest(read) }, { (r) throws(WireError) in try r.readRequest() }) == read)
+        let scrub = ScrubRequest(id: Self.id, byteCount: 16 << 20, checksum: .max)
+        #expect(
+            try Self.reading({ $0.scrubRequest(scrub) }, { (r) throws(WireError) in try r.scrubRequest() }) == scrub)
         for part in [nil, [1, 2]] as [[UInt8]?] {
             #expect(
                 try Self.reading(
@@ -90,6 +98,13 @@ struct ResultCodecTests {
         }
         #expect(throws: WireError.invalid("need of a result")) {
             try Self.reading({ $0.uint8(4) }, { (r) throws(WireError) in try r.resultNeed() })
+        }
+        #expect(throws: WireError.invalid("state of a copy")) {
+            try Self.reading({ $0.uint8(0) }, { (r) throws(WireError) in try r.copyState() })
+        }
+        let scrub = ScrubRequest(id: Self.id, byteCount: 16 << 20 + 1, checksum: 0)
+        #expect(throws: WireError.tooLarge("bytes of a result")) {
+            try Self.reading({ $0.scrubRequest(scrub) }, { (r) throws(WireError) in try r.scrubRequest() })
         }
     }
 }

@@ -136,6 +136,7 @@ package final class SimulatedNode: @unchecked Sendable {
             maxQueued: settings.maxQueued, copies: settings.copies, sync: settings.sync, onSplit: settings.onSplit)
         configuration.journalSegmentBytes = settings.journalSegmentBytes
         configuration.inlineResultBytes = settings.inlineResultBytes
+        configuration.scrubInterval = settings.scrubInterval
         configuration.signsCallbacks = true
         return configuration
     }

@@ -264,7 +264,10 @@ struct ReadyList {
 
     mutating func add(_ copy: LedgerCopy, isResting: Bool) {
         guard copy.state.openCount > 0, copy.state.openCount < 2000 else { return }
-        for (id, record) in copy.state.tasks where record.status == .pending {
+        // By index: a record is large, and an element of a dictionary that is taken out is copied.
+        let tasks = copy.state.tasks
+        for index in tasks.indices where tasks.values[index].status == .pending {
+            let (id, record) = tasks[index]
             pending.insert(id)
             // One whose lease was lost rests as well.
             if !isResting, record.attempts == 0 {

@@ -13,33 +13,35 @@ struct ResultChecker {
         guard let view = stage.view else { return nil }
         for id in records.keys.sorted() {
             guard let (result, detached) = records[id]?.detachedResult, !isExcused(id) else { continue }
-            var isThere = false
-            var isDestroyed = false
+            let name = ResultFile.name(result, Int(detached.byteCount))
+            var whole: [StoreHolder] = []
+            var damaged: [StoreHolder] = []
             for holder in detached.holders {
                 guard let index = stage.index(holder.name) else { continue }
                 let disk = world.nodes[index].disk
-                if disk.contents(ResultFile.name(result, Int(detached.byteCount))).map(checksum) == detached.checksum {
-                    isThere = true
+                if disk.contents(name).map(ResultFile.checksum) == detached.checksum {
+                    whole.append(holder)
                 } else if disk.counters.wipes + disk.counters.flips > 0 || world.settings.sync != .always {
-                    isDestroyed = true
+                    damaged.append(holder)
                 } else {
                     return Violation(
                         .resultLost, "\(result): \(holder) does not keep it, though its disk was never harmed",
                         at: world.now)
                 }
             }
-            let alive = detached.holders.count { holder in view.members.contains { $0.replica == holder } }
+            func isMember(_ holder: StoreHolder) -> Bool { view.members.contains { $0.replica == holder } }
+            // As long as one of them has it, the others get it again.
+            guard whole.contains(where: isMember) else { continue }
             let wanted = min(Int(view.settings.copies), view.members.count)
-            guard alive < wanted, isThere, !isDestroyed else { continue }
-            return Violation(
-                .resultLost, "\(result) is kept by \(detached.holders), of whom \(alive) are members; \(wanted) should",
-                at: world.now)
+            guard whole.count(where: isMember) >= wanted, !damaged.contains(where: isMember) else {
+                return Violation(
+                    .resultLost,
+                    "\(result) is kept by \(whole), and should be by \(wanted) members; the copies of \(damaged) are damaged",
+                    at: world.now)
+            }
         }
         return nil
     }
-
-    private func checksum(_ bytes: [UInt8]) -> UInt32 { ResultFile.checksum(bytes) }
-
 }
 
 extension World {

@@ -14,6 +14,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
     case diskLoss = "disk-loss"
     case tornTail = "torn-tail"
     case bitFlip = "bit-flip"
+    case rot
     case slowDisk = "slow-disk"
     case fullDisk = "full-disk"
     case diskError = "disk-error"
@@ -52,6 +53,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
         case .diskLoss: "a machine comes back with an empty disk"
         case .tornTail: "a machine loses its power, and a bit of what was not synced is flipped"
         case .bitFlip: "a bit of what was durable flips while the machine is off"
+        case .rot: "a bit of a large result flips, unseen"
         case .slowDisk: "a disk takes its time"
         case .fullDisk: "a disk is full"
         case .diskError: "an operation of a disk fails"
@@ -83,7 +85,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
         case .pause, .isolate: 12
         case .split, .cutLink, .oneWay: 8
         case .massacre, .blackout, .rolling, .leave, .join, .diskLoss, .tornTail, .dropping, .reset: 5
-        case .sleep, .bitFlip, .slowDisk, .fullDisk, .diskError, .flapping, .delaying: 4
+        case .sleep, .bitFlip, .rot, .slowDisk, .fullDisk, .diskError, .flapping, .delaying: 4
         case .duplicating, .reordering, .clockJump, .clockDrift: 3
         case .redisDown, .redisEmpty, .redisSlow, .redisFlush, .redisCut: 4
         }
@@ -102,7 +104,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
         case .split, .isolate, .oneWay, .cutLink: 300...25_000
         case .flapping: 4000...25_000
         case .dropping, .delaying, .duplicating, .reordering: 1000...25_000
-        case .reset, .redisFlush, .clockJump: 1...2
+        case .rot, .reset, .redisFlush, .clockJump: 1...2
         case .clockDrift: 1000...40_000
         case .redisDown, .redisEmpty, .redisSlow, .redisCut: 300...25_000
         }
@@ -188,7 +190,7 @@ package struct Fault: Hashable, Sendable {
         case .diskError: text += " of node \(node), after \(amount) operations"
         case .crash, .powerLoss, .pause, .sleep, .diskLoss, .tornTail, .isolate:
             if trigger == .none || isAimed { text += " node \(node)" }
-        case .rolling, .leave, .bitFlip, .fullDisk, .redisCut: text += " node \(node)"
+        case .rolling, .leave, .bitFlip, .rot, .fullDisk, .redisCut: text += " node \(node)"
         }
         return text
     }

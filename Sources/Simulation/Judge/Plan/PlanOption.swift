@@ -94,7 +94,7 @@ package struct PlanOption: Sendable {
     private static let work =
         [
             PlanOption(
-                "load", "tasks a minute", [(20, 35), (60, 35), (150, 22), (400, 7), (1200, 1)], in: 0...100_000),
+                "load", "tasks a minute", [(10, 35), (30, 38), (80, 22), (400, 4), (1200, 1)], in: 0...100_000),
             PlanOption(
                 "wishes", "changes, retries, purges and histories a minute", [(0, 30), (4, 40), (20, 30)],
                 in: 0...10_000),

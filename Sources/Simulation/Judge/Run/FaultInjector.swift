@@ -1,3 +1,4 @@
+import Node
 import Primitives
 
 /// Carries out the faults of a plan, and heals what they did.
@@ -131,6 +132,7 @@ final class FaultInjector: @unchecked Sendable {
         case .join: join()
         case .diskLoss: loseDisk(victim, for: length, fault)
         case .bitFlip: flipBit(victim, for: length, fault)
+        case .rot: rot(victim)
         case .slowDisk, .fullDisk, .diskError: troubleDisk(victim, for: length, fault)
         case .split, .isolate, .oneWay, .cutLink, .flapping, .dropping, .delaying, .duplicating, .reordering, .reset:
             disturb(fault, victim, for: length)
@@ -348,6 +350,22 @@ final class FaultInjector: @unchecked Sendable {
             stage.machines[victim].isFlipped = true
             stage.lostTail(of: victim)
         }
+    }
+
+    /// Only of a copy beside which there is another one.
+    private func rot(_ victim: Int) {
+        let disk = world.nodes[victim].disk
+        let others = world.nodes.filter { $0.index != victim }
+        let results = disk.files.map(\.name).filter { name in
+            ResultFile.parse(name) != nil && others.contains { $0.disk.contents(name) == disk.contents(name) }
+        }
+        guard !results.isEmpty else {
+            spared[.rot, default: 0] += 1
+            return
+        }
+        let name = results[Int.random(in: 0..<results.count, using: &random)]
+        guard let flip = disk.flipBit(in: .durable, of: name) else { return }
+        chronicle.note(world.now, "bit \(flip.bit) of byte \(flip.offset) of \(name) at node \(victim) flips")
     }
 
     private func troubleDisk(_ victim: Int, for length: Duration, _ fault: Fault) {
