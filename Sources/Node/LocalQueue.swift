@@ -432,7 +432,7 @@ actor LocalQueue {
     }
 
     func began(_ attempts: [AttemptID]) {
-        owner.began(attempts, at: node.timestamp)
+        owner.began(attempts, at: node.now, timestamp: node.timestamp)
         turn()
     }
 

@@ -83,44 +83,38 @@ extension NodeService {
     // MARK: Histories
 
     func story(of id: TaskID) async -> StoryLookup {
-        let owner: NodeName
-        switch await find(id, wait: .zero) {
-        case .found(let snapshot): owner = snapshot.owner ?? node.name
+        switch await ownersWord(on: id, { _, owner in await inspect(id, at: owner) }) {
+        case .told(let inspection, _, let owner):
+            let record = inspection.record
+            let snapshot = TaskSnapshot(record, owner: owner, at: node.now, timestamp: node.timestamp)
+            return .found(
+                TaskStory(
+                    task: snapshot, transitions: record.transitions(acceptedBy: inspection.accepter),
+                    cut: Int(record.history.cut), explanation: await explain(inspection, snapshot, owner)))
         case .archived(let document): return .archived(document)
         case .unknown: return .unknown
         case .expired: return .expired
         case .unavailable(let reason): return .unavailable(reason)
         }
-        guard let inspection = await inspect(id, at: owner) else {
-            return .unavailable("\(owner), which owns it, does not answer, or is handing it over: try again")
-        }
-        let record = inspection.record
-        let snapshot = TaskSnapshot(record, owner: owner, at: node.now, timestamp: node.timestamp)
-        return .found(
-            TaskStory(
-                task: snapshot, transitions: record.transitions(acceptedBy: inspection.accepter),
-                cut: Int(record.history.cut), explanation: await explain(inspection, snapshot, owner)))
     }
 
     /// The history comes from its owner; what does not change, and the result, with the task itself.
     func task(_ id: TaskID, at time: Timestamp) async -> EarlierLookup {
-        let present: TaskSnapshot
-        switch await find(id, wait: .zero) {
-        case .found(let snapshot): present = snapshot
+        switch await ownersWord(on: id, { _, owner in await inspect(id, at: owner) }) {
+        case .told(let inspection, let present, _):
+            let (now, wallClock) = (node.now, node.timestamp.milliseconds)
+            let then = inspection.record.state(at: time) {
+                Timestamp(milliseconds: wallClock + ($0 - now).milliseconds)
+            }
+            switch then {
+            case .found(let state): return .found(present.as(state))
+            case .notAccepted: return .notAccepted(at: id.createdAt)
+            case .notKept(let since): return .notKept(since: since)
+            }
         case .archived: return .archived
         case .unknown: return .unknown
         case .expired: return .expired
         case .unavailable(let reason): return .unavailable(reason)
-        }
-        let owner = present.owner ?? node.name
-        guard let record = await inspect(id, at: owner)?.record else {
-            return .unavailable("\(owner), which owns it, does not answer, or is handing it over: try again")
-        }
-        let (now, wallClock) = (node.now, node.timestamp.milliseconds)
-        switch record.state(at: time, wallClock: { Timestamp(milliseconds: wallClock + ($0 - now).milliseconds) }) {
-        case .found(let state): return .found(present.as(state))
-        case .notAccepted: return .notAccepted(at: id.createdAt)
-        case .notKept(let since): return .notKept(since: since)
         }
     }
 

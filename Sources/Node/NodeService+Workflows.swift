@@ -105,11 +105,13 @@ extension NodeService {
     }
 
     func workflow(_ id: TaskID) async -> WorkflowLookup {
-        let owner: NodeName
-        switch await find(id, wait: .zero) {
-        case .found(let snapshot):
-            guard snapshot.spec.isWorkflow else { return .unknown }
-            owner = snapshot.owner ?? node.name
+        let word = await ownersWord(on: id) { task, owner in
+            task.spec.isWorkflow ? await workflow(id, at: owner) : []
+        }
+        switch word {
+        case .told(let records, _, let owner):
+            return WorkflowSnapshot(records, owner: owner, at: node.now, timestamp: node.timestamp)
+                .map { .found($0) } ?? .unknown
         case .archived(let document):
             guard ArchivedTask.members(of: document)?["progress"] != nil else { return .unknown }
             return .archived(document)
@@ -117,10 +119,6 @@ extension NodeService {
         case .expired: return .expired
         case .unavailable(let reason): return .unavailable(reason)
         }
-        guard let records = await workflow(id, at: owner),
-            let snapshot = WorkflowSnapshot(records, owner: owner, at: node.now, timestamp: node.timestamp)
-        else { return .unavailable("\(owner), which owns it, does not answer, or is handing it over: try again") }
-        return .found(snapshot)
     }
 
     private func workflow(_ id: TaskID, at owner: NodeName) async -> [TaskRecord]? {

@@ -61,7 +61,6 @@ extension TaskOwner {
             #endif
             self.record(.leased(record.id, lease), in: index)
             usePermit(record.spec.queue)
-            meterStart(record, at: now)
         }
         ready.putBack(kept)
         for index in ledgers.indices {

@@ -206,9 +206,10 @@ extension TaskOwner {
     }
 
     /// An executor of another node began these attempts.
-    public mutating func began(_ attempts: [AttemptID], at timestamp: Timestamp) {
+    public mutating func began(_ attempts: [AttemptID], at now: Instant, timestamp: Timestamp) {
         for attempt in attempts where lease(of: attempt)?.isStarted == false {
             if let index = index(of: attempt.ledger) {
+                if let record = task(attempt.id) { meterStart(record, attempt: record.attempts, at: now) }
                 record(.started(attempt.id, attempt.token, at: timestamp), in: index)
             }
         }

@@ -88,10 +88,12 @@ extension TaskOwner {
         for spec in specs where !spec.isWorkflow { meter(spec.queue, at: now) { $0.arrivals += 1 } }
     }
 
-    mutating func meterStart(_ record: TaskRecord, at now: Instant) {
+    /// - Parameter attempt: the number of the lease whose attempt begins.
+    mutating func meterStart(_ record: TaskRecord, attempt: UInt32, at now: Instant) {
         // Of what waited for other tasks nobody knows how long it has been ready.
         let isFirst =
-            record.run == 1 && record.attempts == 0 && record.changes == 0 && record.spec.dependencies.parents.isEmpty
+            record.run == 1 && attempt == record.idleLeases + 1 && record.changes == 0
+            && record.spec.dependencies.parents.isEmpty
         meter(record.spec.queue, at: now) { statistics in
             guard isFirst else { return }
             statistics.waits.add(max(.zero, now - record.enqueuedAt - .milliseconds(Int64(record.spec.delay))))

@@ -44,7 +44,7 @@ extension TaskOwner {
             }
             #endif
             self.record(.leased(record.id, lease), in: index, then: waits ? .start(assignment) : nil)
-            meterStart(record, at: now)
+            meterStart(record, attempt: record.attempts + 1, at: now)
             usePermit(record.spec.queue)
             if waits { reserved += 1 } else { effects.append(.start(assignment)) }
             freeSlots -= 1

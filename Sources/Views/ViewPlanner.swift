@@ -46,13 +46,11 @@ public enum ViewPlanner {
         let slots = SlotPlan(after: view, next, observed.shippedSlots)
         next.slots = slots.slots
         next.moves = slots.moves
+        var changes = observed.changes.filter { $0.view == view.number }
         #if PLANTED_BUGS
-        if PlantedBug.isActive(.settingsMadeAgain) {
-            next.settings = view.settings.applying(observed.changes, in: next.number)
-        }
+        if PlantedBug.isActive(.settingsMadeAgain) { changes = observed.changes }
         #endif
-        next.settings = next.settings.applying(
-            observed.changes.filter { $0.view == view.number }, in: next.number)
+        next.settings = next.settings.applying(changes, in: next.number)
         guard forcing == nil, !plan.isForced else { return next }
 
         var unchanged = next

@@ -59,7 +59,7 @@ import Testing
         case .poisoned:
             for _ in 0..<Limits.interruptions {
                 let attempt = try #require(bench.grant().first ?? bench.turn().starts.first)
-                bench.owner.began([attempt.attempt], at: Sample.at)
+                bench.owner.began([attempt.attempt], at: bench.now, timestamp: Sample.at)
                 if bench.owner.task(id)?.lease?.holder == Sample.thief {
                     bench.install(view: 2, members: [Sample.me])
                     bench.install(view: 3)

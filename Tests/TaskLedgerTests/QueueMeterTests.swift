@@ -50,6 +50,22 @@ import Testing
         #expect(bench.owner.oldestAge(of: "mail", at: bench.now) == nil)
     }
 
+    /// What another node has taken waits until it begins there.
+    @Test func what_is_granted_waits_for_its_beginning() throws {
+        var bench = OwnerBench(slots: 1)
+        var spec = TaskOwnerTests.spec()
+        spec.queue = "mail"
+        _ = try bench.submit(spec)
+        let attempt = try #require(bench.grant().first).attempt
+        #expect(bench.owner.statistics(of: "mail", at: bench.now)?.waits.total == 0)
+        bench.now += .milliseconds(700)
+        bench.owner.began([attempt], at: bench.now, timestamp: Sample.at)
+        bench.owner.began([attempt], at: bench.now + .seconds(9), timestamp: Sample.at)
+        let waits = try #require(bench.owner.statistics(of: "mail", at: bench.now)).waits
+        #expect(waits.total == 1)
+        #expect(abs(try #require(waits.quantile(0.5)).secondsValue - 0.7) < 0.05)
+    }
+
     @Test func only_so_many_queues_are_measured_and_idle_ones_make_room() throws {
         var bench = OwnerBench(slots: 1, maxQueued: 10_000)
         func submit(_ number: Int) throws {

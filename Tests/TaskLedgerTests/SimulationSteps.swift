@@ -432,7 +432,7 @@ extension Simulation {
         case .granted(let request):
             nodes[node].grantsUnderWay[request] = nil
         case .began(let attempts):
-            nodes[node].owner.began(attempts, at: timestamp)
+            nodes[node].owner.began(attempts, at: now, timestamp: timestamp)
         case .report(let reports):
             for report in reports {
                 nodes[node].owner.take(report, from: sender, at: now, timestamp: timestamp, into: &nodes[node].effects)

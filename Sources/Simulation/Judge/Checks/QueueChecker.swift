@@ -23,8 +23,11 @@ final class QueueChecker: @unchecked Sendable {
         /// In each view it begins anew: the settings may have been others in one that nobody has looked at.
         var view: UInt64
         var since: Instant
-        /// Since when this limit on concurrency holds, in views that follow each other: no new home may forget what runs.
+        /// Since when this limit on concurrency holds, through all views: no new home may forget what runs.
         var limitedSince: Instant
+        /// The changes of settings that the view knows of: as long as they are the same, views that nobody has looked at had
+        /// the same settings.
+        var changes: [AppliedChange]
     }
 
     private let world: World
@@ -60,6 +63,7 @@ final class QueueChecker: @unchecked Sendable {
             viewNumber = number
             views.append(world.now)
         }
+        let changes = (settings.first ?? nil)?.applied ?? []
         for number in 0..<plan.options["queues"] {
             let queue = PlannedTask.queue(number)
             let all = settings.map { $0?.queue(queue) }
@@ -71,11 +75,12 @@ final class QueueChecker: @unchecked Sendable {
             }
             if regimes[queue]?.view == agreed { continue }
             let before = last[queue].flatMap { last in
-                last.view + 1 == agreed && last.concurrency == first.concurrency ? last.limitedSince : nil
+                let isKnown = last.view + 1 == agreed || last.changes == changes
+                return isKnown && last.concurrency == first.concurrency ? last.limitedSince : nil
             }
             let regime = Regime(
                 rate: first.rate, concurrency: first.concurrency, view: agreed, since: world.now,
-                limitedSince: before ?? world.now)
+                limitedSince: before ?? world.now, changes: changes)
             regimes[queue] = regime
             last[queue] = regime
         }

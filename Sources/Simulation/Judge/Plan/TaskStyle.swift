@@ -42,7 +42,7 @@ package enum TaskStyle: String, CaseIterable, Sendable {
         case .dependent: [(0, 1), (25, 3)]
         case .failing, .expiring: [(0, 1), (6, 2)]
         case .hopeless, .hanging, .stubborn: [(0, 2), (2, 1)]
-        case .poison: [(0, 7), (1, 1)]
+        case .poison: [(0, 5), (1, 1)]
         }
     }
 }

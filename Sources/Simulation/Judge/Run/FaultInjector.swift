@@ -262,6 +262,9 @@ final class FaultInjector: @unchecked Sendable {
         weather.grow(to: world.nodes.count)
     }
 
+    /// Before or after its start is on any disk.
+    func poisonDelay() -> Duration { .microseconds(Int64(random.logarithmic(20...3000))) }
+
     /// A handler that takes its process down.
     func poisoned(_ node: Int) {
         guard !isHealed else { return }

@@ -151,7 +151,7 @@ package final class SimulationRun: @unchecked Sendable {
         if downs > Int(Limits.interruptions) + 2 {
             found(Violation(.endlessPoison, "\(run.task) has taken \(downs) nodes down", at: world.now))
         }
-        world.after(.milliseconds(3)) { [self] in
+        world.after(injector.poisonDelay()) { [self] in
             if world.observations.runs.contains(where: { $0.task == run.task && $0.token == run.token && $0.end == nil }
             ) {
                 injector.poisoned(run.node)

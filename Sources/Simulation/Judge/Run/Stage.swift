@@ -123,6 +123,11 @@ final class Stage: @unchecked Sendable {
         self.view = view
         viewSince = world.now
         excuseWhatIsGone()
+        let applied = view.settings.applied.map(\.id)
+        guard Set(applied).count == applied.count else {
+            return Violation(
+                .settingsTwice, "view \(view.number) has made the changes \(applied)", at: world.now)
+        }
         return nil
     }
 

@@ -37,6 +37,7 @@ package enum Property: String, CaseIterable, Sendable {
     case endlessPoison = "endless-poison"
     // Views and ledgers
     case twoContents = "two-contents"
+    case settingsTwice = "settings-twice"
     case twoPrimaries = "two-primaries"
     case conflictingCommits = "conflicting-commits"
     case lemma
@@ -92,6 +93,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .outOfOrder: "tasks with one ordering key run at the same time, or not in their order"
         case .endlessPoison: "a task takes more nodes down than it may"
         case .twoContents: "a view has two contents"
+        case .settingsTwice: "a change of settings was made twice"
         case .twoPrimaries: "two nodes commit in one term of a ledger"
         case .conflictingCommits: "two different entries are committed at one place"
         case .lemma: "a listed replica lacks what is committed"
