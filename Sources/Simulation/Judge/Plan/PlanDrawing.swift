@@ -139,7 +139,17 @@ extension SimulationPlan {
         var random = SeededGenerator(seed: seed, for: "settings of the run")
         let kinds: [(value: Operation.Kind, weight: Int)] = [(.pause, 3), (.set, 2), (.limit, 4)]
         for _ in 0..<options["settings"] * faultTime / 60_000 {
-            operations.append(drawOperation(random.pick(kinds), faultTime, &random))
+            var operation = drawOperation(random.pick(kinds), faultTime, &random)
+            operation.queue = Int.random(in: 0..<options["queues"], using: &random)
+            operations.append(operation)
+            guard operation.kind == .limit, random.chance(40) else { continue }
+            // What it holds back: without that, a limit is seldom reached.
+            var burst = drawOperation(.submit, faultTime, &random)
+            burst.at = min(faultTime - 1, operation.at + random.logarithmic(300...4000))
+            burst.queue = operation.queue
+            burst.style = .long
+            burst.count = Int.random(in: 4...12, using: &random)
+            operations.append(burst)
         }
     }
 
@@ -185,6 +195,7 @@ extension SimulationPlan {
                 isPrioritized: operation.isPrioritized, hasRedis: hasRedis, using: &own)
             if operation.count <= 10, let key = orderingKey(style, of: operation, &own) { task.order(by: key) }
             task.spread(over: options["queues"], using: &own)
+            if let queue = operation.queue { task.spec.queue = PlannedTask.queue(queue) }
             if own.chance(options["callbacks"]) { task.tell() }
             return task
         }

@@ -100,6 +100,8 @@ package struct Operation: Hashable, Sendable {
     /// Tasks.
     package var count = 0
     package var style = TaskStyle.brief
+    /// The number of the queue that all of it is about; nil: each task has its own.
+    package var queue: Int?
     /// Whether the tasks of a batch are of all styles.
     package var isMixed = false
     package var isPrioritized = false

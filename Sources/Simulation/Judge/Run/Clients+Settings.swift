@@ -7,7 +7,7 @@ import Views
 extension Clients {
     func changeSettings(_ operation: Operation) {
         var draw = SeededGenerator(seed: operation.salt)
-        let queue = PlannedTask.queue(Int.random(in: 0..<plan.options["queues"], using: &draw))
+        let queue = PlannedTask.queue(operation.queue ?? 0)
         switch operation.kind {
         case .pause:
             let end = Duration.milliseconds(Int64(draw.logarithmic(200...20_000)))
@@ -16,7 +16,7 @@ extension Clients {
             let isRate = draw.chance(50)
             let field: QueueField =
                 isRate
-                ? .rate(UInt32(draw.logarithmic(10_000...1_000_000))) : .concurrency(UInt32(draw.logarithmic(1...8)))
+                ? .rate(UInt32(draw.logarithmic(10_000...1_000_000))) : .concurrency(UInt32(draw.logarithmic(1...5)))
             let end = Duration.milliseconds(Int64(draw.logarithmic(2000...60_000)))
             change(queue, field, to: isRate ? .rate(nil) : .concurrency(nil), after: end, at: operation.node)
         default:
