@@ -86,8 +86,9 @@ extension SimulationPlan {
             work += Double(operation.count) * Self.meanSeconds(operation.style)
             operations.append(operation)
         }
-        // Each takes its node down several times.
-        if options[TaskStyle.poison.rawValue] > 0 {
+        // Each takes its node down several times. With one copy nobody else counts that, so it is always looked at.
+        let poison = TaskStyle.poison.rawValue
+        if options[poison] > 0 || copies == 1 && forced[poison] == nil {
             for _ in 0..<Int.random(in: 1...2, using: &random) {
                 var operation = drawOperation(.submit, faultTime * 2 / 3, &random)
                 operation.count = 1

@@ -263,7 +263,7 @@ final class FaultInjector: @unchecked Sendable {
     }
 
     /// Before or after its start is on any disk.
-    func poisonDelay() -> Duration { .microseconds(Int64(random.logarithmic(20...3000))) }
+    func poisonDelay() -> Duration { .microseconds(Int64(random.logarithmic(1...3000))) }
 
     /// A handler that takes its process down.
     func poisoned(_ node: Int) {
