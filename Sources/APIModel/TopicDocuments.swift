@@ -58,7 +58,8 @@ public struct PublishedDocument: Hashable, Sendable, Decodable, JSONWritable {
         }
     }
 
-    /// The message: a workflow whose tasks are those of the subscriptions; null: nobody has subscribed to the topic.
+    /// The message: a workflow whose tasks are those of the subscriptions; null: nobody has subscribed to the topic, and
+    /// it was published without a key.
     public var id: TaskID?
     public var topic: String
     /// Ascending by subscription.

@@ -87,17 +87,10 @@ enum TopicParser {
 
     // MARK: Messages
 
-    struct Message {
-        var payload = Array("null".utf8)
-        /// Instead of that of each subscription's task.
-        var priority: Priority?
-        var idempotency: TaskSpec.Idempotency?
-    }
-
     /// - Parameter key: the header `Idempotency-Key`.
-    static func message(_ topic: String, _ body: [UInt8], key header: String?) throws(Problem) -> Message {
+    static func message(_ topic: String, _ body: [UInt8], key header: String?) throws(Problem) -> TopicMessage {
         var reader = FieldReader(JSONPullParser(body), limit: APILimits.reportedErrors)
-        var message = Message()
+        var message = TopicMessage(topic: topic)
         var keys = KeyFields(header: header)
         var hasPayload = false
         do throws(JSONError) {
@@ -132,39 +125,13 @@ enum TopicParser {
         return message
     }
 
-    /// The message as a workflow: a task for each subscription, none of which minds what becomes of the others.
-    static func draft(
-        of message: Message, on topic: String, for subscriptions: [Subscription], now: Timestamp,
-        settings: ClusterSettings?
-    ) throws(Problem) -> WorkflowDraft {
-        var steps: [WorkflowDraft.Step] = []
-        for subscription in subscriptions {
-            var parser = JSONPullParser(subscription.task)
-            guard let outcome = try? SubmissionParser.parse(&parser, now: now, settings: settings),
-                case .spec(var spec) = outcome
-            else {
-                throw Problem(
-                    .internalError,
-                    "the task of the subscription \(quoted(subscription.name)) is not one that this node understands: "
-                        + "nothing was published")
-            }
-            spec.payload = message.payload
-            if let priority = message.priority { spec.priority = priority }
-            spec.metadata += [
-                TaskSpec.Label(key: "topic", value: topic),
-                TaskSpec.Label(key: "subscription", value: subscription.name),
-            ]
-            steps.append(WorkflowDraft.Step(ref: subscription.name, spec: spec))
+    /// The task of a subscription, for a message of now; nil: another version has taken it, and this one does not.
+    static func task(of subscription: Subscription, now: Timestamp, settings: ClusterSettings) -> TaskSpec? {
+        var parser = JSONPullParser(subscription.task)
+        guard case .spec(let spec)? = try? SubmissionParser.parse(&parser, now: now, settings: settings) else {
+            return nil
         }
-        let draft = WorkflowDraft(
-            name: topic, plan: WorkflowPlan(stopsOnFailure: false), steps: steps, idempotency: message.idempotency)
-        guard draft.cost <= Limits.workflowBytes else {
-            throw Problem.invalid(
-                "/payload",
-                "the tasks of \(steps.count) subscriptions may take \(Limits.workflowBytes) bytes together, and take "
-                    + "about \(draft.cost)")
-        }
-        return draft
+        return spec
     }
 
     /// Each member of the body, which is an object.

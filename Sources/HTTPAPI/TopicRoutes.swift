@@ -21,8 +21,9 @@ extension Route {
                     .init(
                         status: 200,
                         description:
-                            "Nobody has subscribed to the topic; or it was published before, with the same bytes under "
-                            + "the same idempotency key (Idempotent-Replayed: true).", schema: "Published"),
+                            "Nobody has subscribed to the topic, and it has no idempotency key; or it was published before, "
+                            + "with the same bytes under the same key (Idempotent-Replayed: true).",
+                        schema: "Published"),
                 ],
                 problems: [
                     .malformedJSON, .contentTooLarge, .unsupportedMediaType, .invalidInput, .unavailable, .unconfirmed,
@@ -80,13 +81,9 @@ extension API {
             throw Problem.invalid("topic", "\(TopicParser.topicRule), got \(quoted(topic))")
         }
         let message = try await request.withBody(bodies) { try TopicParser.message(topic, $0, key: key) }
-        let settings = try currentSettings()
-        let subscriptions = settings.subscribers(of: topic)
-        guard !subscriptions.isEmpty else { return json(PublishedDocument(topic: topic)) }
-        let draft = try TopicParser.draft(
-            of: message, on: topic, for: subscriptions, now: clock(), settings: settings)
-        switch await service.submit(draft) {
-        case .accepted(let accepted):
+        let now = clock()
+        switch await service.publish(message, reading: { TopicParser.task(of: $0, now: now, settings: $1) }) {
+        case .accepted(let accepted, let draft):
             guard let document = PublishedDocument(topic: topic, accepted, of: draft), let id = document.id else {
                 throw Problem(.internalError, "some tasks of the message got no answer")
             }
@@ -94,13 +91,25 @@ extension API {
                 document, status: .accepted, headers: [.location: "/api/workflows/\(id)"],
                 reserving: 256 + 128 * draft.steps.count)
         case .repeated(let id): return try await published(id, on: topic)
-        case .refused(let refusal, _): throw problem(of: refusal, taskType: "")
-        case .unknownTaskTypes(let types, _):
-            let unserved = draft.steps.filter { types.contains($0.spec.type) }.map { quoted($0.ref) }
+        case .unwanted: return json(PublishedDocument(topic: topic))
+        case .unreadable(let subscription):
+            throw Problem(
+                .internalError,
+                "the task of the subscription \(quoted(subscription)) is not one that this node understands: "
+                    + "nothing was published")
+        case .tooLarge(let tasks, let bytes):
+            throw Problem.invalid(
+                "/payload",
+                "the tasks of \(tasks) subscriptions may take \(Limits.workflowBytes) bytes together, and take "
+                    + "about \(bytes)")
+        case .refused(let refusal): throw problem(of: refusal, taskType: "")
+        case .unknownTaskTypes(let types, let subscriptions):
             throw Problem(
                 .unknownTaskType,
                 "no node has a handler for \(types.map { quoted($0) }.joined(separator: ", ")), which the subscriptions "
-                    + "\(unserved.prefix(10).joined(separator: ", ")) need: change or end them; nothing was published")
+                    + "\(subscriptions.prefix(10).map { quoted($0) }.joined(separator: ", ")) need: change or end them; "
+                    + "nothing was published")
+        case .unavailable: throw notAMember
         }
     }
 
@@ -126,11 +135,11 @@ extension API {
     }
 
     func currentSettings() throws(Problem) -> ClusterSettings {
-        guard let settings = service.settings else {
-            throw Problem.unavailable("\(service.nodeName) is a member of no cluster yet")
-        }
+        guard let settings = service.settings else { throw notAMember }
         return settings
     }
+
+    private var notAMember: Problem { Problem.unavailable("\(service.nodeName) is a member of no cluster yet") }
 
     // MARK: Subscriptions
 
@@ -238,7 +247,8 @@ extension Schemas {
 
     static let published = object([
         "id": described(
-            nullable(uuid), "The message, as GET /api/workflows/{id} shows it; null: nobody has subscribed."),
+            nullable(uuid),
+            "The message, as GET /api/workflows/{id} shows it; null: nobody has subscribed, and there is no key."),
         "topic": string, "tasks": array(object(["subscription": string, "id": uuid])),
     ])
 }

@@ -82,22 +82,21 @@ extension API {
             try WorkflowParser.parse($0, now: clock(), settings: service.settings, known: known)
         }
         var all = known
-        if !draft.steps.isEmpty {
-            switch await service.extend(id, with: draft) {
-            case .accepted(let ids): for (step, task) in zip(draft.steps, ids) { all[step.ref] = task }
-            case .refused(.unknownParents, _):
-                throw Problem.invalid("/tasks", "a task depends on tasks that do not exist; nothing was added")
-            case .refused(let refusal, _): throw problem(of: refusal, taskType: "")
-            case .unknownTaskTypes(let types, let nearest): throw unknownTypes(types, nearest)
-            case .over:
-                throw Problem(
-                    .wrongState, "workflow \(id) is about to end, or has ended: it takes no more tasks", id: id)
-            case .taken:
-                throw Problem(.wrongState, "another task was given one of these refs just now: try again", id: id)
-            case .unknown: throw Problem(.notFound, "there is no workflow \(id)", id: id)
-            case .unavailable(let reason): throw Problem.unavailable(reason)
-            case .unconfirmed(let reason): throw Problem(.unconfirmed, reason, id: id)
-            }
+        // Also if none is new: what is there may not be committed, and is once this is answered.
+        switch await service.extend(id, with: draft) {
+        case .accepted(let ids): for (step, task) in zip(draft.steps, ids) { all[step.ref] = task }
+        case .refused(.unknownParents, _):
+            throw Problem.invalid("/tasks", "a task depends on tasks that do not exist; nothing was added")
+        case .refused(let refusal, _): throw problem(of: refusal, taskType: "")
+        case .unknownTaskTypes(let types, let nearest): throw unknownTypes(types, nearest)
+        case .over:
+            throw Problem(
+                .wrongState, "workflow \(id) is about to end, or has ended: it takes no more tasks", id: id)
+        case .taken:
+            throw Problem(.wrongState, "another task was given one of these refs just now: try again", id: id)
+        case .unknown: throw Problem(.notFound, "there is no workflow \(id)", id: id)
+        case .unavailable(let reason): throw Problem.unavailable(reason)
+        case .unconfirmed(let reason): throw Problem(.unconfirmed, reason, id: id)
         }
         return json(ExtendedWorkflowDocument(id: id, refs: all), status: .accepted, reserving: 128 * (all.count + 1))
     }

@@ -50,7 +50,14 @@ extension LocalQueue {
                     if !isCommitted { tally.isCommitted = false }
                     tally.finish()
                 }
-            }, where: { sweep.filter.fits($0, at: now) })
+            },
+            where: { record in
+                #if PLANTED_BUGS
+                var sweep = sweep
+                if PlantedBug.isActive(.purgeTakesAll), sweep.isPurge { sweep.filter.queue = nil }
+                #endif
+                return sweep.filter.fits(record, at: now)
+            })
         tally.done = { isCommitted in
             reply(SweepReply(done: UInt64(swept.done), left: UInt64(swept.left), isCommitted: isCommitted))
         }

@@ -32,6 +32,13 @@ extension LocalQueue {
         let number = request { isCommitted in if isCommitted { reply(.done) } }
         let decision = owner.extendWorkflow(
             wanted.workflow, wanted.specs, ids: wanted.ids, request: number, at: node.now)
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.addedBeforeCommit), decision == .done {
+            forget(number)
+            turn()
+            return reply(.done)
+        }
+        #endif
         if decision == .done { return turn() }
         forget(number)
         reply(decision)

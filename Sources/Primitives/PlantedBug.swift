@@ -111,6 +111,13 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     /// A task that waits for others starts when the first of them has ended.
     case firstParentIsEnough = "first-parent-is-enough"
 
+    /// Tasks that a handler adds are added each time it runs.
+    case addedAgain = "added-again"
+    /// Whoever adds tasks to a workflow is told so before that is committed.
+    case addedBeforeCommit = "added-before-commit"
+    /// What is there already counts as added, though it may not be committed.
+    case addedUnsettled = "added-unsettled"
+
     // Callbacks
 
     /// Who takes a ledger over does not look at what had ended before.
@@ -119,6 +126,15 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case calledBackAgain = "called-back-again"
     /// The end of a new run counts as told with that of the first.
     case newRunUntold = "new-run-untold"
+
+    // Topics
+
+    /// Subscriptions that have ended still get messages.
+    case subscriptionKept = "subscription-kept"
+    /// When one task of a message fails, those that have not begun are cancelled.
+    case messageSharesFate = "message-shares-fate"
+    /// A message that nobody has subscribed to is not kept, though it has a key.
+    case unwantedMessageUnbound = "unwanted-message-unbound"
 
     // Membership
 
@@ -153,6 +169,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     /// A client is told that its change is made before it is committed.
     case changeToldBeforeCommit = "change-told-before-commit"
+    /// Who forgets the dead letters of one queue forgets those of the others as well.
+    case purgeTakesAll = "purge-takes-all"
+    /// Asked for an earlier time, a node tells of the present.
+    case presentForPast = "present-for-past"
     /// A dead letter that is purged is only taken from the list.
     case purgeNotWritten = "purge-not-written"
     /// Outcomes are written to the registry before they are committed.

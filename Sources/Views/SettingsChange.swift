@@ -85,7 +85,11 @@ extension ClusterSettings {
             for field in fields { queue.set(field) }
             try next.set(queue)
         case .subscribe(let subscription): try next.set(subscription)
-        case .unsubscribe(let name): next.subscriptions.removeAll { $0.name == name }
+        case .unsubscribe(let name):
+            #if PLANTED_BUGS
+            if PlantedBug.isActive(.subscriptionKept) { break }
+            #endif
+            next.subscriptions.removeAll { $0.name == name }
         case .schedule(let schedule): try next.set(schedule, in: view)
         case .deleteSchedule(let name): try next.removeSchedule(name)
         }

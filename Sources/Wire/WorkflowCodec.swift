@@ -124,7 +124,7 @@ extension ByteReader {
         let isWhole = request.specs.allSatisfy {
             $0.workflow?.workflow == request.workflow && $0.workflow?.isStep == true
         }
-        guard !request.ids.isEmpty, request.ids.count == request.specs.count, isWhole else {
+        guard request.ids.count == request.specs.count, isWhole else {
             throw .invalid("tasks of a workflow")
         }
         return request

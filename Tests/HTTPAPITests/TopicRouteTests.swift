@@ -88,6 +88,17 @@ import Views
         #expect(api.service.update { $0.drafts.isEmpty })
     }
 
+    /// Whoever sends it again is told the same, though somebody may have subscribed since, or nobody any more.
+    @Test func a_message_with_a_key_is_kept_even_if_nobody_wants_it() async throws {
+        let answer = try await send(.post, "/api/topics/orders", "{}", key: "k")
+        #expect(answer.status == 202)
+        let document = try answer.decoded(as: PublishedDocument.self)
+        #expect(document.tasks.isEmpty && document.id != nil)
+        #expect(answer.headers[.location] == document.id.map { "/api/workflows/\($0)" })
+        let draft = try #require(api.service.update { $0.drafts.last })
+        #expect(draft.steps.isEmpty && draft.idempotency?.key == "k")
+    }
+
     @Test(
         arguments: [
             ("orders.*", "{}", "topic"), ("orders.", "{}", "topic"), ("orders", "[]", ""),

@@ -107,6 +107,29 @@ import Testing
         #expect(told > 30 && told < past.count)
     }
 
+    /// One that has taken the task over may have a clock that is behind that of the owner before.
+    @Test(arguments: 1...300 as ClosedRange<UInt64>)
+    func whateverClocksSayThePresentComesLast(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var record = TaskRecord(
+            Acceptance(id: Self.id, spec: TaskSpec(type: "t"), enqueuedAt: .zero, due: nil, expires: nil))
+        var latest: Int64 = 0
+        for step in 1...20 {
+            if record.due != nil { record.becomeDue() }
+            // Another owner at each step.
+            let now = Int64(step) * 10 + Int64.random(in: -80...80, using: &random)
+            latest = max(latest, now)
+            record.apply(Self.event(for: record, at: now, &random))
+        }
+        var present = Self.present(record)
+        let time = Self.at(latest + 1000)
+        if present.status == .scheduled {
+            present.status = .pending
+            present.due = nil
+        }
+        #expect(record.state(at: time, wallClock: Self.wallClock) == .found(present), "seed \(seed)")
+    }
+
     @Test func beforeItWasAcceptedThereIsNothing() {
         let record = TaskRecord(Sample.acceptance(1))
         #expect(record.state(at: Self.at(-1), wallClock: Self.wallClock) == .notAccepted)

@@ -285,6 +285,32 @@ struct WorkflowTests {
         #expect(bench.node.owner.extendWorkflow(Sample.task(7), [], ids: [], request: 4, at: .zero) == .unknown)
     }
 
+    /// Whoever finds all there that it wants to add has to know that it is committed, even if no more can be added.
+    @Test func toAddNothingAwaitsWhatWasAdded() throws {
+        var bench = try Bench([("a", [], false)])
+        let starts = bench.starts()
+        func addNothing() -> ExtensionDecision {
+            bench.node.owner.extendWorkflow(bench.root, [], ids: [], request: 9, at: bench.node.now)
+        }
+        func isAnswered() -> Bool {
+            bench.node.turn().others.contains { if case .accepted(request: 9) = $0 { true } else { false } }
+        }
+        #expect(addNothing() == .done)
+        #expect(isAnswered())
+        try bench.complete(starts["a"])
+        _ = bench.settle()
+        #expect(bench.status == .completed)
+        #expect(addNothing() == .done)
+        #expect(isAnswered())
+    }
+
+    /// A message that nobody has subscribed to, and that has a key.
+    @Test func aWorkflowWithoutTasksIsOverAtOnce() throws {
+        var bench = try Bench([])
+        _ = bench.settle()
+        #expect(bench.status == .completed)
+    }
+
     @Test func neitherAWorkflowNorItsTasksAreRunAgainAsLongAsItIsOpen() throws {
         var bench = try Bench([("a", [], false), ("b", [], false)])
         let starts = bench.starts()

@@ -200,6 +200,13 @@ import Wire
         writer.extensionRequest(request)
         var reader = ByteReader(writer.bytes)
         #expect(try reader.extensionRequest() == request)
+        // Only to wait for what was added before.
+        let nothing = ExtensionRequest(workflow: Self.id, ids: [], specs: [])
+        #expect(Self.hex { $0.extensionRequest(nothing) } == Self.idHex + "00" + "00")
+        writer = ByteWriter()
+        writer.extensionRequest(nothing)
+        reader = ByteReader(writer.bytes)
+        #expect(try reader.extensionRequest() == nothing)
         writer = ByteWriter()
         writer.extensionRequest(ExtensionRequest(workflow: Self.id, ids: [Self.id], specs: [Self.spec]))
         #expect(throws: WireError.invalid("tasks of a workflow")) {

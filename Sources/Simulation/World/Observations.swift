@@ -27,6 +27,17 @@ package final class Observations: @unchecked Sendable {
         case cutOff
     }
 
+    /// What a handler was told to have added to its workflow.
+    package struct Addition: Sendable {
+        package let workflow: TaskID
+        package let refs: [String]
+        package let ids: [TaskID]
+        /// The step that has added it.
+        package let task: TaskID
+    }
+
+    /// In the order in which handlers were told.
+    package private(set) var additions: [Addition] = []
     /// Every run so far, by beginning.
     package private(set) var runs: [Run] = []
     /// Positions in `runs`. Never iterated.
@@ -49,6 +60,10 @@ package final class Observations: @unchecked Sendable {
     }
 
     func told(_ delivery: TaskID, _ payload: [UInt8]) { told.append((delivery, payload)) }
+
+    func added(to workflow: TaskID, _ refs: [String], _ ids: [TaskID], by task: TaskID) {
+        additions.append(Addition(workflow: workflow, refs: refs, ids: ids, task: task))
+    }
 
     func ended(_ run: Int, _ end: End) {
         guard runs[run].end == nil else { return }

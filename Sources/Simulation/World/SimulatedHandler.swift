@@ -30,8 +30,18 @@ package final class SimulatedHandler: TaskHandler, @unchecked Sendable {
             throw HandlerError.invalidPayload("the payload is no script of the simulator")
         }
         let length = script.outcome == .hangs ? Duration.seconds(1_000_000) : .milliseconds(Int64(script.milliseconds))
+        let isCancellable = script.outcome != .ignoresCancellation
         do {
-            try await process.sleep(for: length, isCancellable: script.outcome != .ignoresCancellation)
+            if script.children > 0, let workflow = attempt.workflow {
+                try await process.sleep(for: length / 2, isCancellable: isCancellable)
+                try await grow(workflow, by: script, attempt.id)
+                try await process.sleep(for: length / 2, isCancellable: isCancellable)
+            } else {
+                try await process.sleep(for: length, isCancellable: isCancellable)
+            }
+        } catch let error as HandlerError {
+            end(run, .failed(isRetryable: error.isRetryable))
+            throw error
         } catch {
             end(run, .cancelled)
             throw error
@@ -48,6 +58,19 @@ package final class SimulatedHandler: TaskHandler, @unchecked Sendable {
             end(run, .failed(isRetryable: isFailing))
             throw HandlerError(type: "scripted", message: "the script says so", isRetryable: isFailing)
         }
+    }
+
+    /// Every attempt adds all of them again; each waits for the one before it.
+    private func grow(_ workflow: WorkflowAccess, by script: HandlerScript, _ task: TaskID) async throws {
+        let refs = script.childRefs(of: workflow.ref)
+        let ids = try await workflow.add(
+            zip(refs, script.childScripts).enumerated().map { place, child in
+                ChildTask(
+                    ref: child.0, taskType: Self.taskType, payload: child.1.payload,
+                    dependsOn: place > 0 ? [place - 1] : [])
+            })
+        guard process.isAlive else { throw CancellationError() }
+        observations.added(to: workflow.id, refs, ids, by: task)
     }
 
     /// What a dying process does is seen by nobody.

@@ -48,6 +48,16 @@ package final class VirtualClock: @unchecked Sendable {
         return UInt64(max(0, Self.epoch + (elapsed + scaled(elapsed)) / 1000 + wallOffset))
     }
 
+    /// What a wall clock that is right says at some true time.
+    static func rightTimestamp(_ instant: Instant) -> Timestamp {
+        Timestamp(milliseconds: (epoch + instant.nanoseconds / 1000) / 1000)
+    }
+
+    /// How far the wall clock is from one that is right.
+    var wallError: Duration {
+        .microseconds(abs(Int64(microsecondsSince1970) - Self.epoch - timeline.now.nanoseconds / 1000))
+    }
+
     private func scaled(_ nanoseconds: Int64) -> Int64 { Self.scaled(nanoseconds, by: drift) }
 
     private static func scaled(_ nanoseconds: Int64, by drift: Int64) -> Int64 {

@@ -19,6 +19,9 @@ final class AnswerChecker: @unchecked Sendable {
     private(set) var receipts = 0
     private(set) var outcomes = 0
     private(set) var stories = 0
+    /// States at an earlier time that were judged, and how many of them of a time in which nothing was wrong.
+    private(set) var pasts = 0
+    private(set) var quietPasts = 0
 
     init(_ stage: Stage, _ inspector: Inspector, _ submissions: Submissions) {
         self.stage = stage
@@ -48,12 +51,20 @@ final class AnswerChecker: @unchecked Sendable {
         case .story(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
         case .story(_, .archived, _, _), .story(_, .unavailable, _, _): nil
         case .workflow(let id, let lookup, let node, let asked): judge(lookup, id, by: node, asked)
+        case .sweep(let sweep, let outcome, _, let asked): judge(sweep, outcome, asked)
+        case .past(let id, _, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
+        case .past(let id, _, .expired, let node, let asked): deny(id, "expired", by: node, asked)
+        case .past(let id, let at, let lookup, let node, _): judgePast(of: id, at: at, lookup, by: node)
+        case .message(let topic, let publication, let node, let sent):
+            submissions.topics.take(
+                publication, topic, by: node, sent: sent, at: world.now, excused: stage.lastExcuse
+            ) { [inspector] id, since in inspector.isKeyExcused(id, since: since) }
         }
     }
 
     private func repeated(_ first: TaskID, _ second: TaskID, _ how: String, _ node: Int) -> Violation? {
         guard first != second || how == "by another request",
-            !inspector.isKeyExcused(first, since: (submissions[first]?.sentAt ?? submissions.workflows[first]?.sentAt))
+            !inspector.isKeyExcused(first, since: submissions.whenSent(first))
         else { return nil }
         return Violation(
             .keyTwice, "\(first) was accepted under a key, and \(second) \(how) at node \(node)", at: world.now)
@@ -78,6 +89,31 @@ final class AnswerChecker: @unchecked Sendable {
             return nil
         case .done(nil), .refused(_, nil), .archived, .unavailable, .unconfirmed: return nil
         }
+    }
+
+    /// Whether a client has wanted the task to be forgotten: by its name, or since it has failed.
+    func mayBePurged(_ id: TaskID) -> Bool {
+        guard let known = submissions[id] else { return submissions.isPurged(nil) }
+        if known.isPurgeAsked { return true }
+        guard submissions.isPurged(known.task.spec.queue) else { return false }
+        // What waited for one that has failed so is called after it.
+        return known.task.style == .dependent
+            || world.observations.runs(of: id).contains { if case .failed? = $0.end { true } else { false } }
+    }
+
+    /// If nothing has changed owners meanwhile, nothing is left of the dead letters that were told to be there.
+    private func judge(_ sweep: LetterSweep, _ outcome: SweepOutcome, _ asked: Instant) -> Violation? {
+        guard sweep.isPurge, outcome.missing.isEmpty, outcome.left == 0, submissions.lastSweep == nil,
+            stage.viewSince + .seconds(5) < asked
+        else { return nil }
+        for id in submissions.letters {
+            guard let known = submissions[id], !known.isRetryAsked, !isExcused(id),
+                sweep.queue == nil || sweep.queue == known.task.spec.queue, let (told, at) = known.told[1], at < asked,
+                told.status == .failed, told.failure == sweep.error
+            else { continue }
+            submissions.purged(id, at: world.now)
+        }
+        return nil
     }
 
     /// A workflow that was acknowledged is not denied, and stays as it has ended.
@@ -114,6 +150,21 @@ final class AnswerChecker: @unchecked Sendable {
         }
         return submissions.tell(
             id, run: story.task.run, priority: story.task.spec.priority, asked: asked, at: world.now)
+    }
+
+    private func judgePast(of id: TaskID, at time: Instant, _ lookup: EarlierLookup, by node: Int) -> Violation? {
+        guard let known = submissions[id], !isExcused(id) else { return nil }
+        stage.lookAtClocks()
+        let past = PastChecker(id: id, known: known, time: time, world: world, stage: stage)
+        pasts += 1
+        if past.isQuiet { quietPasts += 1 }
+        return past.problem(of: lookup, mayBeRetried: known.isRetryAsked || submissions.lastSweep != nil).map {
+            problem in
+            Violation(
+                .falsePast,
+                "node \(node) tells of \(id) at \(time) (\(past.timestamp.milliseconds)) that it \(problem)",
+                at: world.now)
+        }
     }
 
     /// The first task of a batch stands for all: they are entries of one ledger, side by side.
@@ -225,7 +276,7 @@ final class AnswerChecker: @unchecked Sendable {
         guard let known = submissions[id], let accepted = known.acceptedAt, accepted < asked, !isExcused(id) else {
             return nil
         }
-        if known.isPurgeAsked { return nil }
+        if mayBePurged(id) { return nil }
         // What the ledger had handed over to Redis went with it.
         if isRegistryEmptied(), isHandedOver(id) { return nil }
         return Violation(

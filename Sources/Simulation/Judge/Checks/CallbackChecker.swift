@@ -2,13 +2,13 @@ import Foundation
 import Primitives
 import TaskLedger
 
-/// Judges who was told of the ends of tasks, when all is over. (That no run has two entries which tell of it is judged as
+/// Judges who was told of the ends of tasks and workflows, when all is over. (That no run has two entries which tell of it is judged as
 /// they are committed: `LedgerHistory`.)
 ///
-/// - A task with a callback that has ended has its delivery, in its ledger or in the registry.
+/// - What has a callback and has ended has its delivery, in its ledger or in the registry.
 /// - A delivery that has completed has told somebody.
 /// - Each run is told under one id, and as what clients were told.
-/// - Nobody is told of a task that has no callback.
+/// - Nobody is told of what has no callback.
 struct CallbackChecker {
     private let world: World
     private let inspector: Inspector
@@ -37,6 +37,14 @@ struct CallbackChecker {
         var run: UInt32
     }
 
+    /// What somebody may be told of.
+    private struct Subject {
+        var url: String?
+        var sentAt: Instant?
+        /// How each run ended, as clients were told; nil: they were not.
+        var heard: (UInt32) -> String? = { _ in nil }
+    }
+
     init(_ checker: FinalChecker) {
         world = checker.world
         inspector = checker.inspector
@@ -52,13 +60,20 @@ struct CallbackChecker {
                 return wrong("the payload of \(id) is no message")
             }
             let content = message.message.data
-            guard let known = submissions[content.id] else {
+            guard let subject = subject(content.id, records[content.id]) else {
+                // A part of a workflow that only the registry has tells nothing of its callback. One that is gone may have been
+                // a dead letter.
+                if submissions.isPurged(nil) || submissions.whenSent(content.id) != nil
+                    || world.redis?.results[content.id] != nil
+                    || inspector.isExcused(content.id, since: nil) || isRegistryEmptied
+                {
+                    continue
+                }
                 return wrong("\(id) tells of \(content.id), which nobody has submitted")
             }
-            guard !inspector.isExcused(content.id, since: known.sentAt) else { continue }
-            guard known.task.spec.callbackURL == message.url else {
-                return wrong(
-                    "\(message.url) is told of \(content.id), which says \(known.task.spec.callbackURL ?? "nobody")")
+            guard !inspector.isExcused(content.id, since: subject.sentAt) else { continue }
+            guard subject.url == message.url else {
+                return wrong("\(message.url) is told of \(content.id), which says \(subject.url ?? "nobody")")
             }
             let run = TaskRun(task: content.id, run: content.run)
             if let before = told[run], before.id != id || before.status != content.status {
@@ -67,13 +82,14 @@ struct CallbackChecker {
                         + "\(before.id)")
             }
             told[run] = (id, content.status)
-            if let heard = known.told[content.run]?.outcome, heard.status.name != content.status {
+            if let heard = subject.heard(content.run), heard != content.status {
                 return wrong("\(id) tells that \(content.id) is \(content.status); clients were told \(heard)")
             }
         }
-        for id in submissions.ids {
-            guard let known = submissions[id], known.task.spec.callbackURL != nil,
-                !inspector.isExcused(id, since: known.sentAt)
+        let parts = records.keys.filter { records[$0]?.spec.workflow != nil }.sorted()
+        for id in submissions.ids + parts {
+            guard let subject = subject(id, records[id]), subject.url != nil,
+                !inspector.isExcused(id, since: subject.sentAt)
             else { continue }
             let stored = world.redis?.results[id].flatMap { ToldOutcome(document: $0.document) }
             guard let outcome = records[id].flatMap({ ToldOutcome($0) }) ?? stored, let end = outcome.finishedAt else {
@@ -81,7 +97,10 @@ struct CallbackChecker {
             }
             let delivery = TaskID(after: id, run: outcome.run, endedAt: Timestamp(milliseconds: end))
             let isThere = records[delivery] != nil || world.redis?.results[delivery] != nil
-            guard isThere || isRegistryEmptied && answers.isHandedOver(delivery) else {
+            guard
+                isThere || submissions.isPurged(TaskSpec.deliveryQueue)
+                    || isRegistryEmptied && answers.isHandedOver(delivery)
+            else {
                 return wrong("\(id) is \(outcome), and there is no \(delivery) that tells of it")
             }
             guard records[delivery]?.status == .completed else { continue }
@@ -90,6 +109,20 @@ struct CallbackChecker {
             }
         }
         return nil
+    }
+
+    private func subject(_ id: TaskID, _ record: TaskRecord?) -> Subject? {
+        if let known = submissions[id] {
+            return Subject(url: known.task.spec.callbackURL, sentAt: known.sentAt) {
+                known.told[$0]?.outcome.status.name
+            }
+        }
+        if let known = submissions.workflows[id] {
+            return Subject(url: known.draft.callbackURL, sentAt: known.sentAt) { $0 == 1 ? known.told?.name : nil }
+        }
+        guard let record, let part = record.spec.workflow else { return nil }
+        return Subject(
+            url: record.spec.callbackURL, sentAt: submissions.whenSent(id) ?? submissions.whenSent(part.workflow))
     }
 
     private func wrong(_ detail: String) -> Violation { Violation(.falseCallback, detail, at: world.now) }

@@ -119,6 +119,7 @@ struct FinalChecker {
         }
         if let violation = results.violation(records) { return violation }
         if let violation = WorkflowChecker(self).violation(records) { return violation }
+        if let violation = TopicChecker(self).violation(records) { return violation }
         if let violation = CallbackChecker(self).violation(records) { return violation }
         return checkWrites()
     }
@@ -127,7 +128,7 @@ struct FinalChecker {
     private func checkParents(of record: TaskRecord) -> Violation? {
         guard submissions.lastSweep == nil else { return nil }
         for (parent, outcome) in zip(record.spec.dependencies.parents, record.parents) {
-            guard let outcome, let known = submissions[parent], !known.isRetryAsked, !known.isPurgeAsked,
+            guard let outcome, let known = submissions[parent], !known.isRetryAsked, !answers.mayBePurged(parent),
                 !inspector.isExcused(parent, since: known.sentAt)
             else { continue }
             if outcome.end == .lost, isRegistryEmptied, answers.isHandedOver(parent) { continue }
@@ -173,11 +174,11 @@ struct FinalChecker {
         }
         guard let outcome = recorded ?? stored else {
             guard known.acceptedAt != nil else { return nil }
-            if known.isPurgeAsked || isRegistryEmptied && answers.isHandedOver(id) { return nil }
+            if answers.mayBePurged(id) || isRegistryEmptied && answers.isHandedOver(id) { return nil }
             return Violation(.lost, "\(id) (\(known.serial)) was accepted, and is nowhere", at: now)
         }
         // What the registry has of an earlier run stays there when a later one is purged.
-        if let told = known.runToldAt, outcome.run < known.run, recorded != nil || !known.isPurgeAsked {
+        if let told = known.runToldAt, outcome.run < known.run, recorded != nil || !answers.mayBePurged(id) {
             return Violation(
                 .wishUndone, "\(id) is \(outcome), and was told to be in run \(known.run) at \(told)", at: now)
         }

@@ -59,6 +59,7 @@ final class Inspector: @unchecked Sendable {
                 if let violation = stage.saw(view, at: node.index) { return violation }
             }
         }
+        stage.lookAtSides()
         for node in world.nodes {
             if let violation = node.look({ [self] in inspectServed($0, at: node.index) }) ?? nil { return violation }
         }

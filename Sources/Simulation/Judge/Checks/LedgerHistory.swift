@@ -13,6 +13,8 @@ import TaskLedger
 /// - A task that waits for others is not leased before enough of them are recorded to have ended as its policy wants.
 /// - A new run follows the run before, which has ended; nothing of another run is granted. What runs is not changed.
 ///
+/// - The steps of a workflow have different names. It ends when all its tasks have, and takes none after that.
+///
 /// Entries are compared without their times, which each node has on its own clock.
 struct LedgerHistory {
     private struct Entry {
@@ -35,6 +37,8 @@ struct LedgerHistory {
         var isFailing = false
         /// The run that somebody was told the end of; 0: none.
         var calledBack: UInt32 = 0
+        /// That it is a part of.
+        var workflow: TaskID?
         /// Those whose end is not recorded.
         var openParents: [TaskID] = []
         /// Never iterated.
@@ -57,6 +61,13 @@ struct LedgerHistory {
     /// Who commits in a term. Never iterated.
     private var committers: [Term: Int] = [:]
     private(set) var tasks: [TaskID: History] = [:]
+    /// The tasks of a workflow. Never iterated, but to name one.
+    private struct Roster {
+        var refs: Set<String> = []
+        var open: Set<TaskID> = []
+    }
+
+    private var rosters: [TaskID: Roster] = [:]
     /// Tasks that were there when the history began anew: nobody knows which of their entries are committed.
     private var inherited: Set<TaskID> = []
     private(set) var entryCount = 0
@@ -73,6 +84,7 @@ struct LedgerHistory {
         entries = []
         first = .max
         tasks = [:]
+        rosters = [:]
         inherited = []
     }
 
@@ -157,6 +169,7 @@ struct LedgerHistory {
             guard !isKnown || inherited.contains(id) else { return (.resurrected, "\(id) is accepted again") }
             history.dependencies = acceptance.spec.dependencies
             history.openParents = acceptance.spec.dependencies.parents
+            if let part = acceptance.spec.workflow, part.workflow != id { return join(part, &history, id) }
         case .leased(_, let lease):
             // An end that was there when the history began anew may never have been committed.
             if history.end?.kind == "earlier" { history.end = nil }
@@ -224,7 +237,11 @@ struct LedgerHistory {
                 return (.falseWorkflow, "\(id) is failing by \(step), and was before")
             }
             history.isFailing = true
-        case .workflowEnded(_, let status, _, _): return end(&history, id, nil, status.name)
+        case .workflowEnded(_, let status, _, _):
+            if let open = rosters[id]?.open.min(), !inherited.contains(id) {
+                return (.falseWorkflow, "\(id) is \(status.name), and its task \(open) has not ended")
+            }
+            return end(&history, id, nil, status.name)
         case .dependencyEnded(_, let parent, let outcome, _):
             return learn(&history, id, parent, outcome.end)
         }
@@ -243,7 +260,7 @@ struct LedgerHistory {
     }
 
     /// A task that another one waits for has ended. By that the waiting one may end.
-    private func learn(
+    private mutating func learn(
         _ history: inout History, _ id: TaskID, _ parent: TaskID, _ end: ParentOutcome.End
     ) -> (Property, String)? {
         guard !inherited.contains(id) else { return nil }
@@ -264,13 +281,31 @@ struct LedgerHistory {
         return self.end(&history, id, nil, history.dependencies.onFailure == .fail ? "failed" : "cancelled")
     }
 
-    private func end(_ history: inout History, _ id: TaskID, _ token: Token?, _ kind: String) -> (Property, String)? {
+    private mutating func end(
+        _ history: inout History, _ id: TaskID, _ token: Token?, _ kind: String
+    ) -> (Property, String)? {
         // What was there when the history began anew may never have been committed.
         if let before = history.end, before.kind != "earlier" {
             return (.twoOutcomes, "\(id) is recorded as \(kind), after \(before.kind)")
         }
         history.end = (token, kind)
         history.lease = nil
+        if let workflow = history.workflow { rosters[workflow]?.open.remove(id) }
+        return nil
+    }
+
+    /// A task of a workflow is accepted.
+    private mutating func join(_ part: WorkflowPart, _ history: inout History, _ id: TaskID) -> (Property, String)? {
+        let root = part.workflow
+        history.workflow = root
+        guard !inherited.contains(root) else { return nil }
+        guard let workflow = tasks[root], workflow.end == nil else {
+            return (.falseWorkflow, "\(id) is added to \(root), which has ended, or is not there")
+        }
+        rosters[root, default: Roster()].open.insert(id)
+        guard !part.isStep || rosters[root]?.refs.insert(part.ref).inserted == true else {
+            return (.falseWorkflow, "\(id) is added to \(root), which has a step \(part.ref)")
+        }
         return nil
     }
 

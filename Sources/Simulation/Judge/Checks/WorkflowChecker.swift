@@ -5,6 +5,8 @@ import TaskLedger
 ///
 /// - One that was acknowledged is there, in a ledger or in the registry, with all its tasks; and it has ended.
 /// - It has completed exactly if all its steps have.
+/// - What was added to it while it ran is there, once, under the id that was told; and nothing else is. (That it does not end
+///   before that is judged as entries are committed: `LedgerHistory`.)
 /// - If it has not: each completed step that can be undone was undone once, and no other; the last first, one at a time.
 /// - The callbacks that fit its end were made, once each, and no other.
 /// - Under one key there is one.
@@ -28,8 +30,7 @@ struct WorkflowChecker {
         var bound: [String: TaskID] = [:]
         for id in records.keys.sorted() {
             if let record = records[id], record.spec.isWorkflow, let key = record.spec.idempotency?.key {
-                let since =
-                    submissions.workflows[id]?.sentAt ?? bound[key].flatMap { submissions.workflows[$0]?.sentAt }
+                let since = [id, bound[key]].lazy.compactMap { $0.flatMap(submissions.whenSent) }.first
                 if let first = bound[key], !inspector.isKeyExcused(first, since: since),
                     !inspector.isKeyExcused(id, since: since)
                 {
@@ -47,8 +48,8 @@ struct WorkflowChecker {
                 if world.redis?.results[id] != nil || isRegistryEmptied && answers.isHandedOver(id) { continue }
                 return Violation(.lost, "the workflow \(id) was accepted, and is nowhere", at: world.now)
             }
-            // Dead letters that were run again say nothing of what was decided before.
-            if submissions.lastSweep != nil { continue }
+            // Dead letters that were run again, or are gone, say nothing of what was decided before.
+            if submissions.lastSweep != nil || submissions.isPurged(nil) { continue }
             if let problem = problem(of: root, members[id] ?? [], known) {
                 return Violation(.falseWorkflow, "the workflow \(id), \(root.status.name), \(problem)", at: world.now)
             }
@@ -60,9 +61,10 @@ struct WorkflowChecker {
         of root: TaskRecord, _ members: [TaskRecord], _ known: SubmittedWorkflows.Known
     ) -> String? {
         let steps = members.filter { $0.spec.workflow?.isStep == true }
-        // Its own ledger holds all of it until the registry has the whole; then the oldest go first.
-        guard steps.count == known.draft.steps.count else {
-            return world.redis?.results[root.id] != nil ? nil : "has \(steps.count) of \(known.draft.steps.count) steps"
+        if let problem = strangeStep(steps, known) { return problem }
+        if let missing = missingStep(of: root.id, steps, known) {
+            // Its own ledger holds all of it until the registry has the whole; then the oldest go first.
+            return world.redis?.results[root.id] != nil ? nil : missing
         }
         let isComplete = steps.allSatisfy { $0.status == .completed }
         guard (root.status == .completed) == isComplete else {
@@ -71,6 +73,43 @@ struct WorkflowChecker {
         if root.status == .cancelled, !known.isCancelAsked { return "and nobody has asked for that" }
         return compensationProblem(steps, members, isComplete) ?? callbackProblem(members, isComplete, known)
             ?? orderProblem(steps)
+    }
+
+    /// A step that nobody can have added, or that was added twice.
+    private func strangeStep(_ steps: [TaskRecord], _ known: SubmittedWorkflows.Known) -> String? {
+        var addable = known.addable.union(known.draft.steps.map(\.ref))
+        var refs: Set<String> = []
+        // In the order of their ids, which need not be that in which they were added.
+        for step in steps { addable.formUnion(Self.childRefs(of: step)) }
+        for step in steps {
+            let ref = step.spec.workflow?.ref ?? ""
+            guard addable.contains(ref) else { return "has a step \(ref), \(step.id), which nobody wants" }
+            guard refs.insert(ref).inserted else { return "has two steps that are called \(ref)" }
+        }
+        return nil
+    }
+
+    /// A step that was told to be there, or that a completed one has added.
+    private func missingStep(
+        of root: TaskID, _ steps: [TaskRecord], _ known: SubmittedWorkflows.Known
+    ) -> String? {
+        let ids = Dictionary(
+            steps.map { ($0.spec.workflow?.ref ?? "", $0.id) }, uniquingKeysWith: { first, _ in first })
+        let added = steps.filter { $0.status == .completed }.flatMap(Self.childRefs)
+        if let ref = (known.draft.steps.map(\.ref) + added).first(where: { ids[$0] == nil }) {
+            return "has \(steps.count) steps, and not \(ref)"
+        }
+        for addition in world.observations.additions + submissions.workflows.additions
+        where addition.workflow == root {
+            for (ref, id) in zip(addition.refs, addition.ids) where ids[ref] != id {
+                return "has \(ids[ref].map { "\($0)" } ?? "nothing") as \(ref), and \(addition.task) was told \(id)"
+            }
+        }
+        return nil
+    }
+
+    private static func childRefs(of step: TaskRecord) -> [String] {
+        HandlerScript(step.spec.payload)?.childRefs(of: step.spec.workflow?.ref ?? "") ?? []
     }
 
     private func compensationProblem(_ steps: [TaskRecord], _ members: [TaskRecord], _ isComplete: Bool) -> String? {

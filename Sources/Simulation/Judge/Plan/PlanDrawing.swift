@@ -103,6 +103,8 @@ extension SimulationPlan {
         drawKeyed(time)
         drawSettings()
         drawSchedules()
+        drawTopics(time)
+        drawPasts(time)
         operations.sort { ($0.at, $0.salt) < ($1.at, $1.salt) }
         for index in operations.indices { operations[index].number = index }
         // A third of what the cluster could do.
@@ -160,6 +162,22 @@ extension SimulationPlan {
         for _ in 0..<options["schedules"] * (1 + faultTime / 60_000) {
             operations.append(drawOperation(.schedule, faultTime, &random))
         }
+    }
+
+    private mutating func drawPasts(_ time: Int) {
+        var random = SeededGenerator(seed: seed, for: "pasts of the run")
+        for _ in 0..<options["pasts"] * time / 60_000 { operations.append(drawOperation(.past, time, &random)) }
+    }
+
+    /// Some subscriptions are made at the beginning: most messages are for somebody.
+    private mutating func drawTopics(_ time: Int) {
+        guard options["topics"] > 0 else { return }
+        var random = SeededGenerator(seed: seed, for: "topics of the run")
+        let messages = max(1, options["topics"] * time / 60_000)
+        for number in 0..<4 + messages / 3 {
+            operations.append(drawOperation(.subscribe, number < 4 ? min(10_000, time) : time, &random))
+        }
+        for _ in 0..<messages { operations.append(drawOperation(.publish, time, &random)) }
     }
 
     private func drawOperation(

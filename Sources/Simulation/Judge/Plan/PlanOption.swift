@@ -100,6 +100,9 @@ package struct PlanOption: Sendable {
                 in: 0...10_000),
             PlanOption("workflows", "workflows a minute", [(0, 50), (3, 35), (12, 15)], in: 0...10_000),
             PlanOption(
+                "growing", "percent of the workflows to which tasks are added while they run",
+                [(0, 40), (40, 40), (100, 20)], in: 0...100),
+            PlanOption(
                 "keyed", "tasks under idempotency keys a minute, each sent several times",
                 [(0, 40), (4, 40), (20, 20)], in: 0...10_000),
             PlanOption(
@@ -114,8 +117,14 @@ package struct PlanOption: Sendable {
             PlanOption(
                 "schedules", "schedules that clients make, change and delete", [(0, 60), (2, 25), (5, 15)], in: 0...20),
             PlanOption(
+                "topics", "messages a minute, to subscriptions that clients make, change and end",
+                [(0, 50), (3, 35), (8, 15)], in: 0...10_000),
+            PlanOption(
                 "callbacks", "percent of the tasks whose ends somebody is told of", [(0, 50), (20, 30), (100, 20)],
                 in: 0...100),
+            PlanOption(
+                "pasts", "questions a minute for the state of a task at an earlier time", [(0, 50), (5, 35), (20, 15)],
+                in: 0...10_000),
             PlanOption("looks", "lookups, waits and cancellations a minute", [(10, 40), (30, 60)], in: 0...10_000),
         ]
         + TaskStyle.allCases.map { style in

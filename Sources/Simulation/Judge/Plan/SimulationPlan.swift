@@ -79,6 +79,8 @@ package struct Operation: Hashable, Sendable {
         case sweep
         /// The history of a task, and why it does not run.
         case story
+        /// The state of a task at an earlier time.
+        case past
         /// Submits a workflow, looks at it, and cancels some.
         case workflow
         /// Changes a setting of a queue.
@@ -87,6 +89,10 @@ package struct Operation: Hashable, Sendable {
         case pause
         /// Makes, changes or deletes a schedule.
         case schedule
+        /// Makes, changes or ends a subscription.
+        case subscribe
+        /// Publishes a message.
+        case publish
         /// Limits the rate, or the concurrency, of a queue for a while.
         case limit
     }

@@ -21,7 +21,7 @@ extension Clients {
         case .purge:
             guard let id = letter(&draw) else { return }
             carryOut(.purge, id, operation.node)
-        case .sweep: sweep(at: operation.node)
+        case .sweep: sweep(operation)
         default: tellStory(of: pick(submissions.ids, newest: 100, &draw), at: operation.node)
         }
     }
@@ -50,14 +50,23 @@ extension Clients {
         }
     }
 
-    /// Not those that are called poison.
-    private func sweep(at node: Int) {
+    /// Not those that are called poison. Of one queue, if there are several: what happens to others is nobody's wish.
+    private func sweep(_ operation: Operation) {
+        var draw = SeededGenerator(seed: operation.salt)
+        let node = operation.node
+        let queue: String? =
+            plan.options["queues"] > 1 && draw.chance(70)
+            ? PlannedTask.queue(Int.random(in: 0..<plan.options["queues"], using: &draw)) : nil
+        let sweep = LetterSweep(isPurge: draw.chance(40), queue: queue, error: "scripted")
         counters.wishes += 1
-        submissions.askedToSweep(at: world.now)
+        submissions.asked(sweep, at: world.now)
+        let asked = world.now
         call("a sweep", at: node) {
-            await $0.sweepLetters(LetterSweep(isPurge: false, error: "scripted"))
+            await $0.sweepLetters(sweep)
         } _: { [self] answer in
-            if let answer, answer.done > 0 { counters.wishesDone += 1 }
+            guard let answer else { return }
+            if answer.done > 0 { counters.wishesDone += 1 }
+            report(.sweep(sweep, answer, by: node, asked: asked))
         }
     }
 
@@ -67,6 +76,25 @@ extension Clients {
             await $0.story(of: id)
         } _: { [self] answer in
             if let answer { report(.story(id, answer, by: node, asked: asked)) }
+        }
+    }
+
+    /// Half of the questions are for the time in which most has happened to the task: after it was sent.
+    func askForThePast(_ operation: Operation) {
+        guard isReachable(operation.node), !submissions.ids.isEmpty else { return }
+        var draw = SeededGenerator(seed: operation.salt)
+        let id = pick(submissions.ids, newest: 100, &draw)
+        guard let sent = submissions[id]?.sentAt else { return }
+        let past = draw.logarithmic(1...60_000)
+        let at =
+            draw.chance(50)
+            ? min(world.now, sent + .milliseconds(Int64(past) - 100)) : world.now - .milliseconds(Int64(past))
+        let asked = world.now
+        counters.pasts += 1
+        call("the past of \(id)", at: operation.node) {
+            await $0.task(id, at: VirtualClock.rightTimestamp(at))
+        } _: { [self] answer in
+            if let answer { report(.past(id, at: at, answer, by: operation.node, asked: asked)) }
         }
     }
 }

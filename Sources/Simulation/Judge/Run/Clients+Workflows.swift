@@ -25,6 +25,8 @@ extension Clients {
         var draw = SeededGenerator(seed: operation.salt)
         let name = isKeyed ? "\(operation.number)" : "\(operation.number).\(attempt)"
         var draft = Self.draft(name, percent: plan.workPercent, &draw)
+        nameReceivers(&draft, operation)
+        grow(&draft, operation)
         if isKeyed {
             draft.idempotency = TaskSpec.Idempotency(
                 key: "workflow \(name)", body: BodyDigest(high: 1, low: 2), window: 86_400_000)
@@ -53,6 +55,7 @@ extension Clients {
         if let first { return report(.repeated(first: first, id, by: node)) }
         counters.workflows += 1
         follow(id, operation.salt)
+        extend(id, operation)
     }
 
     /// Two looks from any nodes; one workflow in eight is cancelled.
@@ -79,6 +82,16 @@ extension Clients {
                 await $0.cancel(id)
             } _: { _ in
             }
+        }
+    }
+
+    /// Of the end of a workflow, and of ends of its steps, somebody may be told.
+    private func nameReceivers(_ draft: inout WorkflowDraft, _ operation: Operation) {
+        var draw = SeededGenerator(seed: operation.salt, for: "who is told of a workflow")
+        guard draw.chance(plan.options["callbacks"]) else { return }
+        draft.callbackURL = "https://receiver.example/workflow/\(draft.name ?? "")"
+        for place in draft.steps.indices where draw.chance(20) {
+            draft.steps[place].spec.callbackURL = "https://receiver.example/step/\(draft.name ?? "")/\(place)"
         }
     }
 

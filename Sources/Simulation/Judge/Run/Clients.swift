@@ -42,6 +42,9 @@ final class Clients: @unchecked Sendable {
         var settingsDone = 0
         var schedules = 0
         var schedulesDone = 0
+        var messages = 0
+        var pasts = 0
+        var subscriptions = 0
     }
 
     /// What a node has told a client.
@@ -54,8 +57,13 @@ final class Clients: @unchecked Sendable {
         case overwritten(bound: TaskID, TaskID, by: Int)
         case cancel(TaskID, CancelOutcome, by: Int, asked: Instant)
         case wish(TaskWish, TaskID, WishOutcome, by: Int, asked: Instant)
+        case sweep(LetterSweep, SweepOutcome, by: Int, asked: Instant)
         case story(TaskID, StoryLookup, by: Int, asked: Instant)
         case workflow(TaskID, WorkflowLookup, by: Int, asked: Instant)
+        /// What a task was like at some time by a clock that is right.
+        case past(TaskID, at: Instant, EarlierLookup, by: Int, asked: Instant)
+        /// What came of a message of this topic, which was sent at that time.
+        case message(String, Publication, by: Int, sent: Instant)
 
         var isDenial: Bool {
             switch self {
@@ -113,9 +121,12 @@ final class Clients: @unchecked Sendable {
             }
         case .status: askStatus(operation.node)
         case .change, .retry, .purge, .sweep, .story: wish(operation)
+        case .past: askForThePast(operation)
         case .workflow: submitWorkflow(operation)
         case .set, .pause, .limit: changeSettings(operation)
         case .schedule: changeSchedule(operation)
+        case .subscribe: changeSubscription(operation)
+        case .publish: publish(operation)
         }
     }
 

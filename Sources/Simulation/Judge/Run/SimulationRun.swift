@@ -169,6 +169,7 @@ package final class SimulationRun: @unchecked Sendable {
             found(inspector.inspect())
             found(runs.settleDoubts())
             queues.look()
+            stage.lookAtClocks()
         }
         if plan.checksFence { every(Contacts.interval) { [self] in contacts.look() } }
         every(.milliseconds(500)) { [self] in
@@ -334,6 +335,11 @@ package final class SimulationRun: @unchecked Sendable {
             "changes of schedules": counters.schedules, "schedules set": counters.schedulesDone,
             "callbacks": world.observations.told.count, "firings": submissions.schedules.firings,
             "firings that had to be": schedules.checks,
+            "changes of subscriptions": counters.subscriptions, "messages": counters.messages,
+            "tasks of messages": submissions.topics.taskCount,
+            "additions to workflows": world.observations.additions.count + submissions.workflows.additions.count,
+            "questions for the past": counters.pasts, "states in the past": answers.pasts,
+            "states in the past of quiet times": answers.quietPasts,
             "large results": world.largeResults, "ledgers destroyed": stage.excused.count,
             "recoveries by an operator": recoveries,
         ]

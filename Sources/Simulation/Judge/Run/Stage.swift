@@ -95,6 +95,7 @@ final class Stage: @unchecked Sendable {
             // Those that a forced view left behind came back where they did not meet who had forced it, and went on: what both
             // have committed since is merged when they meet (`ForcedViews`).
             for ledger in newest.ledgers + view.ledgers { excuse(ledger.id) }
+            isDivided = true
         }
         guard view.number > self.view?.number ?? 0 else { return nil }
         viewCount += 1
@@ -129,6 +130,18 @@ final class Stage: @unchecked Sendable {
                 .settingsTwice, "view \(view.number) has made the changes \(applied)", at: world.now)
         }
         return nil
+    }
+
+    /// There is a forced view, and somebody goes on with those before it.
+    private var isDivided = false
+
+    /// As long as some go on without the others, what both commit is not one history.
+    func lookAtSides() {
+        guard isDivided, let view else { return }
+        let behind = world.nodes.compactMap { node in node.isUp ? machines[node.index].installed : nil }
+            .filter { $0.number + Limits.forcedJump <= view.number }
+        for ledger in view.ledgers + behind.flatMap(\.ledgers) { excuse(ledger.id) }
+        isDivided = !behind.isEmpty
     }
 
     // MARK: Copies
@@ -237,11 +250,21 @@ final class Stage: @unchecked Sendable {
         for ledger in Set((view.ledgers + older.ledgers).map(\.id)).sorted() { excuse(ledger) }
     }
 
+    /// Until when what was decided may have been lost.
+    var lastExcuse: Instant? { excused.values.max().map { $0 + .seconds(1) } }
+
     private func excuse(_ ledger: LedgerID) {
         excused[ledger] = world.now
         // The next copy that serves it is what counts now.
         for index in machines.indices { machines[index].harmed.remove(ledger) }
     }
+
+    // MARK: Clocks
+
+    /// How far any node's wall clock was ever seen to be from one that is right.
+    private(set) var clockError = Duration.zero
+
+    func lookAtClocks() { for node in world.nodes { clockError = max(clockError, node.clock.wallError) } }
 
     // MARK: Troubles
 

@@ -34,6 +34,7 @@ final class Submissions: @unchecked Sendable {
         var isCancelAsked = false
         /// Changes that clients have asked for.
         var changesAsked = 0
+        var firstChangeAskedAt: Instant?
         /// Not to be started before, as the only change that was ever asked for says.
         var notBefore: Instant?
         var isRetryAsked = false
@@ -53,6 +54,8 @@ final class Submissions: @unchecked Sendable {
     let workflows = SubmittedWorkflows()
 
     let schedules = SubmittedSchedules()
+
+    let topics = SubmittedTopics()
 
     /// Serial numbers that were used. Never iterated.
     private(set) var sent: [String: Sent] = [:]
@@ -102,7 +105,10 @@ final class Submissions: @unchecked Sendable {
         _ id: TaskID, _ spec: TaskSpec, at now: Instant, isCommitted: Bool = true,
         isExcused: (TaskID) -> Bool = { _ in false }
     ) -> Violation? {
-        if let part = spec.workflow { return workflows.found(id, part, at: now) }
+        if let part = spec.workflow {
+            topics.found(id, spec, at: now)
+            return workflows.found(id, part, at: now)
+        }
         if let firing = spec.firing {
             return schedules.found(id, firing, at: now, isCommitted: isCommitted, isExcused: isExcused)
         }
@@ -135,6 +141,11 @@ final class Submissions: @unchecked Sendable {
 
     subscript(id: TaskID) -> Known? { known[id] }
 
+    /// When the request was sent first by which this came, be it a task, a workflow or a message.
+    func whenSent(_ id: TaskID) -> Instant? {
+        known[id]?.sentAt ?? workflows[id]?.sentAt ?? topics.whenSent(id)
+    }
+
     func askedToCancel(_ id: TaskID) { known[id]?.isCancelAsked = true }
 
     // MARK: Wishes
@@ -151,6 +162,7 @@ final class Submissions: @unchecked Sendable {
         switch wish {
         case .change:
             known[id]?.changesAsked += 1
+            if known[id]?.firstChangeAskedAt == nil { known[id]?.firstChangeAskedAt = now }
             known[id]?.notBefore = nil
             known[id]?.priority = nil
         case .retry: known[id]?.isRetryAsked = true
@@ -158,9 +170,26 @@ final class Submissions: @unchecked Sendable {
         }
     }
 
-    func askedToSweep(at now: Instant) {
-        lastSweep = now
+    /// Of which queues somebody has asked to run all dead letters again, or to forget them; nil: of all.
+    private var swept: (retried: Set<String?>, purged: Set<String?>) = ([], [])
+
+    func asked(_ sweep: LetterSweep, at now: Instant) {
         lastWish = now
+        if sweep.isPurge {
+            swept.purged.insert(sweep.queue)
+        } else {
+            lastSweep = now
+            swept.retried.insert(sweep.queue)
+        }
+    }
+
+    /// Whether a client has wanted the dead letters of this queue to be run again.
+    private func isSwept(_ queue: String) -> Bool { swept.retried.contains(nil) || swept.retried.contains(queue) }
+
+    /// Whether a client has wanted those of this queue to be forgotten; nil: those of any.
+    func isPurged(_ queue: String?) -> Bool {
+        guard let queue else { return !swept.purged.isEmpty }
+        return swept.purged.contains(nil) || swept.purged.contains(queue)
     }
 
     /// A client was told that its change was made.
@@ -189,7 +218,7 @@ final class Submissions: @unchecked Sendable {
             return Violation(.wishUndone, "\(id) is told to be in run \(run), and was in run \(known.run)", at: now)
         }
         guard run > known.run else { return nil }
-        guard known.isRetryAsked || lastSweep != nil else {
+        guard known.isRetryAsked || isSwept(known.task.spec.queue) else {
             return Violation(.wishUndone, "\(id) is in run \(run), and nobody has asked for that", at: now)
         }
         self.known[id]?.run = run

@@ -12,6 +12,8 @@ final class SubmittedWorkflows: @unchecked Sendable {
         var acceptedAt: Instant?
         var isCancelAsked = false
         var told: TaskStatus?
+        /// Steps that clients want to add: how they are called.
+        var addable: Set<String> = []
     }
 
     /// What was sent, by name. Never iterated.
@@ -48,6 +50,15 @@ final class SubmittedWorkflows: @unchecked Sendable {
         known[id] = Known(draft: draft, sentAt: sentAt, acceptedAt: now)
         accepted.append(id)
         if ids[draft.name ?? ""] == nil { ids[draft.name ?? ""] = id }
+    }
+
+    /// What clients were told to have added, in that order.
+    private(set) var additions: [Observations.Addition] = []
+
+    func askedToAdd(_ refs: [String], to id: TaskID) { known[id]?.addable.formUnion(refs) }
+
+    func added(_ refs: [String], _ ids: [TaskID], to id: TaskID) {
+        additions.append(Observations.Addition(workflow: id, refs: refs, ids: ids, task: id))
     }
 
     func askedToCancel(_ id: TaskID) { known[id]?.isCancelAsked = true }

@@ -28,6 +28,8 @@ package enum Property: String, CaseIterable, Sendable {
     case falseParent = "false-parent"
     case falseWorkflow = "false-workflow"
     case falseCallback = "false-callback"
+    case falseMessage = "false-message"
+    case falsePast = "false-past"
     case cancelIgnored = "cancel-ignored"
     case startedWhilePaused = "started-while-paused"
     case rateExceeded = "rate-exceeded"
@@ -84,6 +86,9 @@ package enum Property: String, CaseIterable, Sendable {
         case .startedBlocked: "a task starts before those have ended that it waits for"
         case .falseWorkflow: "a workflow is not what its tasks say, or what it was to undo"
         case .falseCallback: "the end of a task is told twice, or never, or another one is told"
+        case .falsePast: "a node tells of an earlier time what cannot have been so then"
+        case .falseMessage:
+            "a message has other tasks than its topic has subscriptions, or one that shares another one's fate"
         case .falseParent: "a task was told another end of one that it waited for"
         case .cancelIgnored: "a task is given out again though it was to be cancelled"
         case .startedWhilePaused: "a task of a queue starts though every node knows that it is paused"
