@@ -183,8 +183,6 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case unwrittenResultForgotten = "unwritten-result-forgotten"
     /// An outcome with a large result is reported, though nobody keeps that.
     case resultKeptByNobody = "result-kept-by-nobody"
-    /// Who keeps a large result is told that others do, before that is committed.
-    case resultFreedUncommitted = "result-freed-uncommitted"
     /// Large results are removed after a while, needed or not.
     case neededResultRemoved = "needed-result-removed"
     /// A large result counts as whole, whatever is read.

@@ -129,14 +129,7 @@ extension TaskOwner {
 
     /// What `holder` is told of a result that it keeps.
     public func need(of id: ResultID, by holder: StoreHolder) -> ResultNeed {
-        let isSettled =
-            unsettledResults[id.task] == nil && ledgers.allSatisfy(\.isInheritanceCommitted)
-        #if PLANTED_BUGS
-        let mayAnswer = isSettled || PlantedBug.isActive(.resultFreedUncommitted)
-        #else
-        let mayAnswer = isSettled
-        #endif
-        guard mayAnswer else { return .needed }
+        guard unsettledResults[id.task] == nil, ledgers.allSatisfy(\.isInheritanceCommitted) else { return .needed }
         if let record = task(id.task) { return record.need(of: id.token, by: holder, isSettled: isTellable(record)) }
         return hasForgotten(id.task) ? .obsolete : .unknown
     }
