@@ -38,6 +38,8 @@ package final class Observations: @unchecked Sendable {
 
     /// In the order in which handlers were told.
     package private(set) var additions: [Addition] = []
+    /// Called when a handler is told to have added something.
+    package var additionObserver: ((Addition) -> Void)?
     /// Every run so far, by beginning.
     package private(set) var runs: [Run] = []
     /// Positions in `runs`. Never iterated.
@@ -62,7 +64,9 @@ package final class Observations: @unchecked Sendable {
     func told(_ delivery: TaskID, _ payload: [UInt8]) { told.append((delivery, payload)) }
 
     func added(to workflow: TaskID, _ refs: [String], _ ids: [TaskID], by task: TaskID) {
-        additions.append(Addition(workflow: workflow, refs: refs, ids: ids, task: task))
+        let addition = Addition(workflow: workflow, refs: refs, ids: ids, task: task)
+        additions.append(addition)
+        additionObserver?(addition)
     }
 
     func ended(_ run: Int, _ end: End) {

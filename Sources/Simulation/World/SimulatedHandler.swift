@@ -60,17 +60,23 @@ package final class SimulatedHandler: TaskHandler, @unchecked Sendable {
         }
     }
 
-    /// Every attempt adds all of them again; each waits for the one before it.
+    /// Every attempt adds all of them again, some of them twice at the same time; each waits for the one before it.
     private func grow(_ workflow: WorkflowAccess, by script: HandlerScript, _ task: TaskID) async throws {
         let refs = script.childRefs(of: workflow.ref)
-        let ids = try await workflow.add(
-            zip(refs, script.childScripts).enumerated().map { place, child in
-                ChildTask(
-                    ref: child.0, taskType: Self.taskType, payload: child.1.payload,
-                    dependsOn: place > 0 ? [place - 1] : [])
-            })
-        guard process.isAlive else { throw CancellationError() }
-        observations.added(to: workflow.id, refs, ids, by: task)
+        let children = zip(refs, script.childScripts).enumerated().map { place, child in
+            ChildTask(
+                ref: child.0, taskType: Self.taskType, payload: child.1.payload,
+                dependsOn: place > 0 ? [place - 1] : [])
+        }
+        func add() async throws {
+            let ids = try await workflow.add(children)
+            guard process.isAlive else { throw CancellationError() }
+            observations.added(to: workflow.id, refs, ids, by: task)
+        }
+        guard script.milliseconds % 2 == 0 else { return try await add() }
+        async let other: Void = add()
+        try await add()
+        try await other
     }
 
     /// What a dying process does is seen by nobody.

@@ -51,6 +51,7 @@ final class AnswerChecker: @unchecked Sendable {
         case .story(let id, .expired, let node, let asked): deny(id, "expired", by: node, asked)
         case .story(_, .archived, _, _), .story(_, .unavailable, _, _): nil
         case .workflow(let id, let lookup, let node, let asked): judge(lookup, id, by: node, asked)
+        case .added(let addition): check(addition)
         case .sweep(let sweep, let outcome, _, let asked): judge(sweep, outcome, asked)
         case .past(let id, _, .unknown, let node, let asked): deny(id, "unknown", by: node, asked)
         case .past(let id, _, .expired, let node, let asked): deny(id, "expired", by: node, asked)
@@ -193,6 +194,31 @@ final class AnswerChecker: @unchecked Sendable {
             // A ledger that is to drain keeps nothing that the registry has.
             if inspector.history(of: task.id)?.isForgotten == true || world.redis?.results[task.id] != nil { continue }
             return Violation(.falseReceipt, "\(task.id) is said to be at node \(node.index), and is not", at: world.now)
+        }
+        return nil
+    }
+
+    /// What was added is at every node that the newest view lists for the workflow's ledger. The last one stands for all.
+    private func check(_ addition: Observations.Addition) -> Violation? {
+        guard let id = addition.ids.last, let ledger = inspector.ledger(of: addition.workflow),
+            let assignment = stage.view?.ledger(ledger), stage.harmed.isEmpty, stage.excused[ledger] == nil
+        else { return nil }
+        for replica in assignment.replicas {
+            guard let index = stage.index(replica.name), world.nodes[index].isUp,
+                stage.machines[index].lastLoss.map({ world.now - $0 > .seconds(30) }) ?? true
+            else { continue }
+            let has = world.nodes[index].look { core in
+                core.served.contains { $0.copy.state[id] != nil } || core.copies.contains { $0.state[id] != nil }
+            }
+            guard has == false, !stage.wasInTrouble(index, since: world.now) else { continue }
+            // A view that has relieved it may have come since anybody looked.
+            if let violation = inspector.inspect() { return violation }
+            guard world.now - stage.viewSince > .seconds(1) else { return nil }
+            if world.redis?.results[id] != nil || isHandedOver(id) { continue }
+            return Violation(
+                .falseWorkflow,
+                "\(addition.task) was told to have added \(id) to \(addition.workflow), and node \(index) does not have it",
+                at: world.now)
         }
         return nil
     }

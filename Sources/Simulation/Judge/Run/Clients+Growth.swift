@@ -47,7 +47,10 @@ extension Clients {
             switch outcome {
             case .accepted(let ids):
                 chronicle.note(world.now, "node \(node) adds \(ids) to the workflow \(id)")
-                submissions.workflows.added(more.steps.map(\.ref), ids, to: id)
+                let addition = Observations.Addition(
+                    workflow: id, refs: more.steps.map(\.ref), ids: ids, task: id)
+                submissions.workflows.added(addition)
+                report(.added(addition))
             // They are there already, or it has ended.
             case .taken, .over: break
             case .refused, .unknownTaskTypes, .unknown, .unavailable, .unconfirmed, nil: again()

@@ -60,6 +60,8 @@ final class Clients: @unchecked Sendable {
         case sweep(LetterSweep, SweepOutcome, by: Int, asked: Instant)
         case story(TaskID, StoryLookup, by: Int, asked: Instant)
         case workflow(TaskID, WorkflowLookup, by: Int, asked: Instant)
+        /// Tasks were added to a workflow.
+        case added(Observations.Addition)
         /// What a task was like at some time by a clock that is right.
         case past(TaskID, at: Instant, EarlierLookup, by: Int, asked: Instant)
         /// What came of a message of this topic, which was sent at that time.

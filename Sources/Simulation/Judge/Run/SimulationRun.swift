@@ -94,6 +94,9 @@ package final class SimulationRun: @unchecked Sendable {
             injector.struck[.redisFlush] != nil || injector.struck[.redisEmpty] != nil
         }
         world.observations.observer = { [self] index in observed(index) }
+        world.observations.additionObserver = { [self] addition in
+            after { [self] in take(.added(addition)) }
+        }
     }
 
     private func found(_ new: Violation?) {

@@ -57,9 +57,7 @@ final class SubmittedWorkflows: @unchecked Sendable {
 
     func askedToAdd(_ refs: [String], to id: TaskID) { known[id]?.addable.formUnion(refs) }
 
-    func added(_ refs: [String], _ ids: [TaskID], to id: TaskID) {
-        additions.append(Observations.Addition(workflow: id, refs: refs, ids: ids, task: id))
-    }
+    func added(_ addition: Observations.Addition) { additions.append(addition) }
 
     func askedToCancel(_ id: TaskID) { known[id]?.isCancelAsked = true }
 
