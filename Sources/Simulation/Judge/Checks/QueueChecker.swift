@@ -7,15 +7,20 @@ import Views
 ///
 /// - **Rate.** In no window of `window` more tasks of a queue start than its rate allows in that time and the life of a permit,
 ///   and a burst; another burst for every view in that time, since a new home may lend what an old one had lent as well.
-/// - **Concurrency.** Of the runs that began since the limit holds no more go on at the same time than it says. Runs of nodes
-///   that were in trouble since, or were removed, do not count: nobody reaches them; nor handlers that do not end when they are
-///   told to.
+/// - **Concurrency.** Of the runs whose leases were given since the limit holds no more go on at the same time than it says: one
+///   that was given before may wait for its slot for long. Runs of nodes that were in trouble since, or were removed, do not
+///   count: nobody reaches them; nor handlers that do not end when they are told to.
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class QueueChecker: @unchecked Sendable {
     private static let window = Duration.seconds(5)
     /// Permits that were lent before a setting was known are used, or too old, after so long.
-    private static let settling = Limits.permitLife + .milliseconds(200)
+    fileprivate static let settling = Limits.permitLife + .milliseconds(200)
+
+    private struct Leased: Hashable {
+        var task: TaskID
+        var token: Token
+    }
 
     private struct Regime {
         var rate: UInt32?
@@ -28,6 +33,10 @@ final class QueueChecker: @unchecked Sendable {
         /// The changes of settings that the view knows of: as long as they are the same, views that nobody has looked at had
         /// the same settings.
         var changes: [AppliedChange]
+        /// Leases that there were when the limit had settled; nil: it has not.
+        var older: Set<Leased>?
+
+        var settled: Instant { limitedSince + QueueChecker.settling }
     }
 
     private let world: World
@@ -73,17 +82,45 @@ final class QueueChecker: @unchecked Sendable {
                 regimes[queue] = nil
                 continue
             }
-            if regimes[queue]?.view == agreed { continue }
-            let before = last[queue].flatMap { last in
+            if regimes[queue]?.view == agreed {
+                settle(queue)
+                continue
+            }
+            let before = last[queue].flatMap { last -> Regime? in
                 let isKnown = last.view + 1 == agreed || last.changes == changes
-                return isKnown && last.concurrency == first.concurrency ? last.limitedSince : nil
+                return isKnown && last.concurrency == first.concurrency ? last : nil
             }
             let regime = Regime(
                 rate: first.rate, concurrency: first.concurrency, view: agreed, since: world.now,
-                limitedSince: before ?? world.now, changes: changes)
+                limitedSince: before?.limitedSince ?? world.now, changes: changes, older: before?.older)
             regimes[queue] = regime
             last[queue] = regime
+            settle(queue)
         }
+    }
+
+    private func settle(_ queue: String) {
+        guard let regime = regimes[queue], regime.older == nil, regime.concurrency != nil, world.now >= regime.settled
+        else { return }
+        var older: Set<Leased> = []
+        var served: Set<LedgerID> = []
+        for node in world.nodes {
+            _ = node.look { core in
+                for ledger in core.served {
+                    served.insert(ledger.copy.id)
+                    let tasks = ledger.copy.state.tasks
+                    for index in tasks.indices where tasks.values[index].status == .processing {
+                        let record = tasks.values[index]
+                        guard record.spec.queue == queue, let lease = record.lease else { continue }
+                        older.insert(Leased(task: record.id, token: lease.token))
+                    }
+                }
+            }
+        }
+        // What nobody serves now may come back with leases that nobody sees.
+        guard let view = stage.view, view.ledgers.allSatisfy({ served.contains($0.id) }) else { return }
+        regimes[queue]?.older = older
+        last[queue]?.older = older
     }
 
     /// From outside, right after a start.
@@ -94,7 +131,7 @@ final class QueueChecker: @unchecked Sendable {
         guard let regime = regimes[queue] else { return nil }
         limitedStarts += 1
         return checkRate(queue, regime, from: regime.since + Self.settling)
-            ?? checkConcurrency(queue, regime, from: regime.limitedSince + Self.settling)
+            ?? checkConcurrency(queue, regime)
     }
 
     private func checkRate(_ queue: String, _ regime: Regime, from: Instant) -> Violation? {
@@ -117,11 +154,12 @@ final class QueueChecker: @unchecked Sendable {
                 + "\(Double(rate) / 1000) and \(bursts) bursts", at: now)
     }
 
-    private func checkConcurrency(_ queue: String, _ regime: Regime, from: Instant) -> Violation? {
+    private func checkConcurrency(_ queue: String, _ regime: Regime) -> Violation? {
         // What is lost on the way may be done twice without anybody's fault.
-        guard let limit = regime.concurrency, plan.options["loss"] == 0 else { return nil }
+        guard let limit = regime.concurrency, let older = regime.older, plan.options["loss"] == 0 else { return nil }
         let going = world.observations.runs.lazy.suffix(2000).filter { [self] run in
-            guard run.end == nil, run.began >= from, let task = submissions[run.task]?.task,
+            guard run.end == nil, run.began >= regime.settled,
+                !older.contains(Leased(task: run.task, token: run.token)), let task = submissions[run.task]?.task,
                 task.spec.queue == queue, task.style != .stubborn, task.style != .hanging,
                 let life = world.nodes[run.node].identity
             else { return false }
