@@ -4,9 +4,9 @@ public import Primitives
 /// Which large results of this node's tasks have their copies read and compared with the checksum next: those of which
 /// somebody was handed a damaged copy, or none, at once; the others each once in every pass, in the order of their ids.
 ///
-/// A pass begins an interval after the one before began, or when that has ended if it took longer. Nothing of it is kept: a
-/// node that starts, or takes tasks over, begins anew, so no result waits for more than two intervals as long as its owner
-/// lives for one.
+/// The first pass begins soon after the node has started, each other one an interval after the one before began, or when that
+/// has ended if it took longer. Nothing of it is kept: a node that starts again begins anew, and a task that is taken over may
+/// have its turn twice, or only in the next pass.
 public struct ScrubPlan: Sendable {
     private let interval: Duration
     private var nextPass: Instant
@@ -15,7 +15,7 @@ public struct ScrubPlan: Sendable {
 
     public init(every interval: Duration, at now: Instant) {
         self.interval = interval
-        nextPass = now + interval
+        nextPass = now + interval / 24
     }
 
     /// Of so many at most: a disk that is gone makes all of its results doubtful, and the next pass has the others.
