@@ -49,7 +49,10 @@ actor ResultStore {
     private(set) var mending: Set<ResultID> = []
     /// Who was there when all results of this node's tasks had their holders, and how many those were.
     private var mended: (members: ResultHolders, results: Int)?
+    /// The last one that was given to others, or was to be: some cannot be mended any more, and must not keep the rest from it.
+    private var lastMended: ResultID?
     private var plan: ScrubPlan
+    private var isScrubsTurn = false
 
     /// - Parameter files: the names that were found in the folder.
     init(_ node: NodeContext, files: [String]) {
@@ -187,6 +190,9 @@ actor ResultStore {
             incoming[id] = nil
         }
         askOwners()
+        // One of them at a time: neither keeps the other from its turn, though there may always be something to mend.
+        isScrubsTurn.toggle()
+        if isScrubsTurn { scrub() }
         mend()
         scrub()
         timer = node.scheduler.schedule(after: Limits.resultRound) { [self] in onLoop { $0.lookAfter() } }
@@ -230,10 +236,13 @@ actor ResultStore {
         let copies = node.colleagues.queue.onLoop { $0.wantedCopies }
         let broken = node.colleagues.queue.onLoop { $0.owner.detachedResults }.filter { item in
             item.result.holders.count { members.has($0) } < min(copies, members.alive.count)
-        }
+        }.sorted { $0.id < $1.id }
         guard !broken.isEmpty else { return mended = (members, count) }
+        let first = broken.firstIndex { item in lastMended.map { $0 < item.id } ?? true } ?? 0
+        let batch = Array((broken[first...] + broken[..<first]).prefix(Limits.mendedResults))
+        lastMended = batch.last?.id
         let service = NodeService(node)
-        mend(Array(broken.prefix(Limits.mendedResults))) { id, result in
+        mend(batch) { id, result in
             await service.mend(id, result, among: members, copies: copies)
         }
     }
