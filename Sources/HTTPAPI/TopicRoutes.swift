@@ -109,7 +109,10 @@ extension API {
                 "no node has a handler for \(types.map { quoted($0) }.joined(separator: ", ")), which the subscriptions "
                     + "\(subscriptions.prefix(10).map { quoted($0) }.joined(separator: ", ")) need: change or end them; "
                     + "nothing was published")
-        case .unavailable: throw notAMember
+        case .unavailable:
+            throw Problem.unavailable(
+                await service.unreadiness()
+                    ?? "\(service.nodeName) did not know which subscriptions there are: try again")
         }
     }
 

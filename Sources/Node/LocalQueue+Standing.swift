@@ -16,6 +16,9 @@ extension LocalQueue {
     /// Whether what it knows of its tasks is the newest: it has not been replaced.
     var mayVouch: Bool { isConfirmed && hasPermit }
 
+    /// See `ClusterService.currentSettings`.
+    var currentSettings: ClusterSettings? { mayVouch ? view?.settings : nil }
+
     /// Why this node takes no submissions; nil: it does.
     var unreadiness: String? {
         if isDraining { return "\(node.name) is draining: it takes no new work, the other nodes do" }

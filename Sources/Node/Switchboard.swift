@@ -106,6 +106,11 @@ final class Switchboard: PeerDelegate {
                     reply(Frame(.extend, at: node.now) { $0.uint8(decision.rawValue) })
                 }
             }
+        case .installed:
+            let number = try frame.read(at: now) { reader throws(WireError) in try reader.uint64() }
+            actors.views.onLoop { views in
+                views.whenInstalled(number) { [node] in reply(Frame(.installed, at: node.now)) }
+            }
         case .parents:
             let parents = try frame.read(at: now) { reader throws(WireError) in
                 try reader.array(upTo: Limits.askedParents, "parents") { reader throws(WireError) in try reader.taskID()
@@ -289,7 +294,7 @@ final class Switchboard: PeerDelegate {
             actors.results.onLoop { $0.doubt(id) }
         case .append, .copy, .offer, .grant, .holds, .lookup, .list, .cancel, .status, .forward, .positions, .pushPull,
             .permit, .inspect, .wish, .sweep, .parents, .workflow, .extend, .keyed, .ship, .claim, .schedules, .keep,
-            .read, .needed, .scrub:
+            .read, .needed, .scrub, .installed:
             throw .invalid("a request sent as a message")
         }
     }

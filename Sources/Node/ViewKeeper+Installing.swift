@@ -41,7 +41,9 @@ extension ViewKeeper {
         }
         tell(.installed(view, isVoter: agreement.isVoter))
         endForcing(with: view)
+        departed(in: view, after: previous)
         settleChanges(with: view)
+        tellInstalled(view)
         reconsider()
     }
 

@@ -13,8 +13,15 @@ struct PendingChange {
     var completion: @Sendable (SettingsOutcome) -> Void
 }
 
+/// Somebody who waits until this node has installed a view.
+struct AwaitedView {
+    var number: UInt64
+    var until: Instant
+    var completion: @Sendable () -> Void
+}
+
 /// Changing the settings of the cluster: whoever is asked tells the voters, as primaries tell them of their ledgers, until it
-/// has installed a view that tells of the change. So no answer is given before this node itself goes by the new settings.
+/// has installed a view that tells of the change. That the others have, too, `NodeService.change` waits for.
 extension ViewKeeper {
     /// `completion` is called once, on the loop.
     func change(_ operation: SettingsOperation, _ completion: @escaping @Sendable (SettingsOutcome) -> Void) {
@@ -77,6 +84,38 @@ extension ViewKeeper {
         }
     }
 
+    // MARK: When it holds everywhere
+
+    /// At once if a view of that number is installed. What is not installed soon is not answered: who waits for it asks again.
+    func whenInstalled(_ number: UInt64, _ completion: @escaping @Sendable () -> Void) {
+        if let view, view.number >= number { return completion() }
+        guard awaited.count < Limits.awaitedViews else { return }
+        awaited.append(AwaitedView(number: number, until: node.now + Limits.changeInterval, completion: completion))
+    }
+
+    func tellInstalled(_ view: View) {
+        let due = awaited.filter { $0.number <= view.number }
+        awaited.removeAll { $0.number <= view.number || $0.until < node.now }
+        for one in due { one.completion() }
+    }
+
+    /// Who was a member until lately may still act by an earlier view, for as long as its leave lasts.
+    func departed(in view: View, after previous: View?) {
+        let now = node.now
+        former = former.filter { now - $0.value < Limits.fenceRest && view.member($0.key) == nil }
+        for member in previous?.members ?? [] where view.member(member.id.name) == nil {
+            former[member.id.name] = now
+        }
+    }
+
+    /// - Returns: who may go by a view before this one, apart from those who are `informed`; and whether these are a majority
+    ///   of the voters.
+    func uninformed(of view: View, _ informed: Set<NodeName>) -> (nodes: [NodeName], isMajorityInformed: Bool) {
+        let all = Set(view.members.map(\.id.name)).union(former.keys)
+        let voters = view.voters.count { informed.contains($0.name) }
+        return (all.subtracting(informed).sorted(), voters >= view.majority)
+    }
+
     func endChanges() {
         for id in changes.keys.sorted() {
             changes.removeValue(forKey: id)?.completion(.unconfirmed("\(node.name) is stopping"))
@@ -91,4 +130,6 @@ extension Limits {
     static let changePatience = Duration.seconds(8)
     /// How often the voters are told of it.
     static let changeInterval = Duration.milliseconds(250)
+    /// Requests that wait for a view.
+    static let awaitedViews = 256
 }

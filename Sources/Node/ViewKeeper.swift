@@ -55,6 +55,9 @@ actor ViewKeeper {
     var forcing: Forcing?
     /// What this node wants changed in the settings, by the ids of the changes.
     var changes: [UInt64: PendingChange] = [:]
+    var awaited: [AwaitedView] = []
+    /// Who was a member until lately, and when it was seen that it is none.
+    var former: [NodeName: Instant] = [:]
 
     init(_ node: NodeContext, record: VoterRecord, seed: UInt64) {
         self.node = node

@@ -71,7 +71,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
     // The fence
 
-    /// A start that only one disk hears of is not waited for, though the task was inherited.
+    /// A start is not waited for, though the task was inherited and may have taken its owner down.
     case unwitnessedStarts = "unwitnessed-starts"
     /// A takeover starts everything at once, though the old primary may still start it.
     case noFenceRest = "no-fence-rest"
@@ -100,6 +100,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case permitNotUsed = "permit-not-used"
     /// The home of a queue lends permits before it knows what runs already.
     case lentUninformed = "lent-uninformed"
+    /// A change of settings is answered as soon as one node goes by it.
+    case changeHoldsHere = "change-holds-here"
+    /// A message is published by settings of which nobody has lately said that there are no others.
+    case settingsUnvouched = "settings-unvouched"
     /// A change of settings is made as often as it is asked for.
     case settingsMadeAgain = "settings-made-again"
     /// Steps of a workflow are undone in the order in which they were done.

@@ -40,7 +40,11 @@ public protocol ClusterService: Sendable {
 
     /// What holds for the whole cluster, as far as this node knows; nil: it is a member of none.
     var settings: ClusterSettings? { get }
-    /// Changes them for the whole cluster. Returns once this node goes by the new ones.
+    /// Those that hold now: with every change that any node has answered before. Nil: no majority of the voters has lately told
+    /// this node that there are no others.
+    func currentSettings() async -> ClusterSettings?
+    /// Changes them for the whole cluster. Returns once every node goes by the new ones, or can start and accept nothing
+    /// before it does.
     func change(_ operation: SettingsOperation) async -> SettingsOutcome
 
     /// Makes a schedule, or changes it.

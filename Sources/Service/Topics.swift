@@ -37,7 +37,7 @@ public enum Publication: Sendable, Hashable {
     case refused(SubmissionRefusal)
     /// No node has a handler for these types, which these subscriptions need.
     case unknownTaskTypes([String], subscriptions: [String])
-    /// The node that was asked is a member of no cluster.
+    /// The node that was asked is a member of no cluster, or cannot know which subscriptions there are now.
     case unavailable
 }
 
@@ -52,7 +52,7 @@ extension ClusterService {
     public func publish(
         _ message: TopicMessage, reading read: @Sendable (Subscription, ClusterSettings) -> TaskSpec?
     ) async -> Publication {
-        guard let settings else { return .unavailable }
+        guard let settings = await currentSettings() else { return .unavailable }
         let subscriptions = settings.subscribers(of: message.topic)
         guard !subscriptions.isEmpty || message.idempotency != nil else { return .unwanted }
         var steps: [WorkflowDraft.Step] = []

@@ -56,6 +56,8 @@ public enum MessageTag: UInt16, Sendable, CaseIterable {
     case needed = 50
     /// `ScrubRequest`; a `CopyState`.
     case scrub = 51
+    /// A view's number; empty, once that view or a later one is installed.
+    case installed = 53
 
     // Messages without an answer.
     /// `ViewMessage`. Also as a request, where no link is: answered by an empty frame.

@@ -160,6 +160,7 @@ final class FakeService: ClusterService {
     func task(_ id: TaskID, at time: Timestamp) async -> EarlierLookup { update { $0.earlier[time] ?? .unknown } }
     func story(of id: TaskID) async -> StoryLookup { update { $0.story } }
     var settings: ClusterSettings? { update { $0.settings } }
+    func currentSettings() async -> ClusterSettings? { settings }
     func change(_ operation: SettingsOperation) async -> SettingsOutcome {
         update { state in
             if let outcome = state.settingsOutcome { return outcome }

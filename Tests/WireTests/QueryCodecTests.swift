@@ -16,7 +16,7 @@ import Wire
             .evidence: 33, .steal: 34, .began: 35,
             .report: 36,
             .settled: 37, .stop: 38, .parents: 24, .workflow: 25, .extend: 26, .parentsEnded: 44, .keyed: 17, .ship: 18,
-            .keep: 48, .read: 49, .needed: 50, .scrub: 51, .doubt: 52,
+            .keep: 48, .read: 49, .needed: 50, .scrub: 51, .doubt: 52, .installed: 53,
         ]
         for tag in MessageTag.allCases { #expect(expected[tag] == tag.rawValue, "\(tag)") }
         #expect(Set(MessageTag.allCases.map(\.rawValue)).count == MessageTag.allCases.count)

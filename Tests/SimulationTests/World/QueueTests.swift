@@ -31,8 +31,10 @@ import Views
             Issue.record("\(String(describing: outcome))")
             return
         }
-        // Everybody has the view soon after.
-        colony.world.run(for: .milliseconds(500))
+    }
+
+    private static func isPaused(_ colony: Colony, at node: Int, _ queue: String) -> Bool? {
+        ask(colony, at: node) { await $0.currentSettings()?.queue(queue).isPaused } ?? nil
     }
 
     @discardableResult
@@ -79,6 +81,25 @@ import Views
         #expect(Self.runs(colony, of: ids).isEmpty)
         try Self.set(colony, at: 1, "mail", .isPaused(false))
         #expect(colony.until(.seconds(10)) { Set(Self.runs(colony, of: ids).map(\.task)) == Set(ids) })
+    }
+
+    @Test func once_a_change_is_answered_nobody_goes_by_what_was_before() throws {
+        let colony = Self.whole(37)
+        for node in 0..<3 {
+            try Self.set(colony, at: node, "mail-\(node)", .isPaused(true))
+            for other in 0..<3 { #expect(Self.isPaused(colony, at: other, "mail-\(node)") == true) }
+        }
+        // Who does not hear of it can do nothing when it is answered.
+        for other in 0..<2 {
+            colony.world.network.cut(from: 2, to: other)
+            colony.world.network.cut(from: other, to: 2)
+        }
+        #expect(Self.isPaused(colony, at: 2, "mail-0") == true)
+        try Self.set(colony, at: 0, "mail-0", .isPaused(false))
+        #expect(Self.isPaused(colony, at: 1, "mail-0") == false)
+        #expect(Self.isPaused(colony, at: 2, "mail-0") == nil)
+        colony.world.network.healAll()
+        #expect(colony.until(.seconds(20)) { Self.isPaused(colony, at: 2, "mail-0") == false })
     }
 
     @Test func a_rate_holds_for_all_nodes_together_also_when_its_home_dies() throws {

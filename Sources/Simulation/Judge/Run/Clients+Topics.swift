@@ -31,8 +31,7 @@ extension Clients {
         call("a subscription", at: operation.node) { [change] in
             await $0.change(change)
         } _: { [self, subscribed] outcome in
-            submissions.topics.answered(
-                name, outcome, in: viewNumber(of: operation.node) ?? .max, at: world.now)
+            submissions.topics.answered(name, outcome, at: world.now)
             guard case .done? = outcome else { return }
             chronicle.note(
                 world.now,
@@ -65,8 +64,6 @@ extension Clients {
 
     // MARK: Messages
 
-    private func viewNumber(of node: Int) -> UInt64? { (world.nodes[node].look { $0.view?.number }) ?? nil }
-
     func publish(_ operation: Operation) {
         var draw = SeededGenerator(seed: operation.salt, for: "how a message is sent")
         let isKeyed = draw.chance(50)
@@ -89,7 +86,7 @@ extension Clients {
         guard isReachable(node) else { return again() }
         let (message, script) = message(operation, isKeyed ? nil : attempt)
         let topic = message.topic
-        submissions.topics.send(topic, isKeyed: isKeyed, script, in: viewNumber(of: node) ?? 0, at: world.now)
+        submissions.topics.send(topic, isKeyed: isKeyed, script, at: world.now)
         let sent = world.now
         call("a message", at: node) {
             await $0.publish(message) { subscription, _ in try? TaskSpec(encoded: subscription.task) }

@@ -10,8 +10,7 @@ import Views
 /// last one.
 ///
 /// - A message has one task for each subscription that was there, and fits its topic, from when it was sent until it was
-///   answered; none for one that was not there in that time, or does not fit; for others it may have one. What is in a view
-///   that the node did not have which was asked to publish it is one of those others.
+///   answered; none for one that was not there in that time, or does not fit; for others it may have one.
 /// - Under one key there is one message, also if nobody has subscribed.
 ///
 /// `@unchecked`: only touched by the world's thread.
@@ -25,8 +24,6 @@ final class SubmittedTopics: @unchecked Sendable {
     private struct Change {
         let askedAt: Instant
         var answeredAt: Instant?
-        /// The number of the view in which it is.
-        var view = UInt64.max
         /// What it leads to; nil: there is no subscription.
         let subscribed: Subscribed?
         /// It has been made.
@@ -37,8 +34,6 @@ final class SubmittedTopics: @unchecked Sendable {
         let isKeyed: Bool
         let script: HandlerScript
         let sentAt: Instant
-        /// The oldest view of a node that it was sent to.
-        var view: UInt64
         var id: TaskID?
         /// By subscription, as the first answer told it.
         var tasks: [String: TaskID]?
@@ -74,14 +69,12 @@ final class SubmittedTopics: @unchecked Sendable {
         changes[name, default: []].append(Change(askedAt: now, subscribed: subscribed))
     }
 
-    /// - Parameter view: the number of the one that the answering node has.
-    func answered(_ name: String, _ outcome: SettingsOutcome?, in view: UInt64, at now: Instant) {
+    func answered(_ name: String, _ outcome: SettingsOutcome?, at now: Instant) {
         guard var all = changes[name], var last = all.popLast() else { return }
         switch outcome {
         case .refused, .unavailable: break
         case .done:
             last.isCertain = true
-            last.view = view
             fallthrough
         case .unconfirmed, nil:
             last.answeredAt = now
@@ -96,10 +89,10 @@ final class SubmittedTopics: @unchecked Sendable {
     }
 
     /// What a subscription was, in all of that time.
-    private func standing(_ name: String, from begin: Instant, to end: Instant, in view: UInt64) -> Standing {
+    private func standing(_ name: String, from begin: Instant, to end: Instant) -> Standing {
         var standing = Standing.known(nil)
         for change in changes[name] ?? [] where change.askedAt <= end {
-            guard change.isCertain, let at = change.answeredAt, at < begin, change.view <= view else {
+            guard change.isCertain, let at = change.answeredAt, at < begin else {
                 standing = .unsure
                 continue
             }
@@ -114,13 +107,12 @@ final class SubmittedTopics: @unchecked Sendable {
     func problem(
         of topic: String, _ versions: [String: String?], from begin: Instant, to end: Instant, excused: Instant?
     ) -> String? {
-        let view = messages[topic]?.view ?? 0
         if let stranger = versions.keys.sorted().first(where: { changes[$0] == nil }) {
             return "has a task for \(stranger), which nobody has asked for"
         }
         for name in changes.keys.sorted() {
             if let excused, changes[name]?.contains(where: { $0.askedAt <= excused }) == true { continue }
-            guard case .known(let subscribed) = standing(name, from: begin, to: end, in: view) else { continue }
+            guard case .known(let subscribed) = standing(name, from: begin, to: end) else { continue }
             let wanted = subscribed.flatMap { $0.pattern.matches(topic) ? $0 : nil }
             switch (wanted, versions[name]) {
             case (nil, nil): continue
@@ -141,13 +133,9 @@ final class SubmittedTopics: @unchecked Sendable {
     // MARK: Messages
 
     /// The same one may be sent again, if it has a key.
-    /// - Parameter view: the number of the one that the node has that is asked.
-    func send(_ topic: String, isKeyed: Bool, _ script: HandlerScript, in view: UInt64, at now: Instant) {
-        if let known = messages[topic] {
-            messages[topic]?.view = min(known.view, view)
-            return
-        }
-        messages[topic] = Message(isKeyed: isKeyed, script: script, sentAt: now, view: view)
+    func send(_ topic: String, isKeyed: Bool, _ script: HandlerScript, at now: Instant) {
+        guard messages[topic] == nil else { return }
+        messages[topic] = Message(isKeyed: isKeyed, script: script, sentAt: now)
         topics.append(topic)
     }
 
