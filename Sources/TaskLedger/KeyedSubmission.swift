@@ -118,7 +118,7 @@ extension TaskOwner {
         if let name = spec.keyName, let bound = state.keys[name], bound.until > now {
             return bound.body == spec.idempotency?.body ? .repeated(bound.task) : .conflict(bound.task)
         }
-        return state[id] != nil || state.hasForgotten(id) ? .repeated(id) : nil
+        return state.has(id) || state.hasForgotten(id) ? .repeated(id) : nil
     }
 
     /// - Parameter keys: idempotency keys that are to be bound; nil: those of the tasks.

@@ -33,7 +33,8 @@ public struct LedgerEntry: Hashable, Sendable {
 /// What can happen to a task, as its owner decides it. The journal and the links between nodes carry these; the tags in
 /// their codec are stable.
 public enum LedgerEvent: Hashable, Sendable {
-    case accepted(Acceptance)
+    // Beside the others it is large, and entries are moved about a lot.
+    indirect case accepted(Acceptance)
     /// An executor was given the task under a token. To a slot of the owner itself this is also the start.
     case leased(TaskID, Lease)
     /// The executor began the attempt.
@@ -43,7 +44,8 @@ public enum LedgerEvent: Hashable, Sendable {
     case failed(TaskID, Token, TaskFailure, by: NodeName?, at: Timestamp)
     /// An attempt failed, and another one is due later.
     case rescheduled(TaskID, Token, TaskFailure, due: Instant, at: Timestamp)
-    /// The lease was revoked: its executor is gone, or never got it. `isBlamed` if the attempt had begun there.
+    /// The lease was revoked: its executor is gone, or never got it. `isBlamed` if the attempt had begun there, or may have
+    /// and that not for the first time.
     case interrupted(TaskID, Token, isBlamed: Bool, at: Timestamp)
     /// A client wants it cancelled; its executor has it.
     case cancelRequested(TaskID, at: Timestamp)
@@ -70,7 +72,7 @@ public enum LedgerEvent: Hashable, Sendable {
     /// Other nodes keep the detached result of that attempt from now on.
     case resultMoved(TaskID, Token, to: [StoreHolder])
     /// Somebody is to be told that the task has ended: there is a task for that from now on. See `Callbacks`.
-    case calledBack(TaskID, Acceptance)
+    indirect case calledBack(TaskID, Acceptance)
 
     /// The task that it is about; nil: none.
     public var task: TaskID? {

@@ -59,6 +59,9 @@ public struct LedgerState: Sendable {
 
     public subscript(id: TaskID) -> TaskRecord? { tasks[id] }
 
+    /// Without taking the record out, which is large.
+    func has(_ id: TaskID) -> Bool { tasks.index(forKey: id) != nil }
+
     /// In a stable order: ids ascend, so that two replicas walk their tasks alike.
     public var sortedIDs: [TaskID] { tasks.keys.sorted() }
 
@@ -66,16 +69,16 @@ public struct LedgerState: Sendable {
         released = nil
         switch event {
         case .accepted(let acceptance):
-            guard tasks[acceptance.id] == nil else { return }
+            guard !has(acceptance.id) else { return }
             accept(acceptance)
         case .acceptedTogether(let acceptances):
-            for acceptance in acceptances where tasks[acceptance.id] == nil { accept(acceptance) }
+            for acceptance in acceptances where !has(acceptance.id) { accept(acceptance) }
         case .bound(let bindings):
             for binding in bindings { keys.bind(binding, at: nil) }
         case .calledBack(let id, let acceptance):
             change(id, by: event)
             // Of a copy that is being made, the task that has ended may not be here yet.
-            if tasks[acceptance.id] == nil { accept(acceptance) }
+            if !has(acceptance.id) { accept(acceptance) }
         case .forgotten(let id):
             guard let record = tasks[id], record.status.isFinal else { return }
             remove(record)
@@ -154,43 +157,66 @@ public struct LedgerState: Sendable {
     /// In place: a record is not copied to be changed.
     private mutating func update(_ id: TaskID, _ change: (inout TaskRecord) -> Void) {
         guard let index = tasks.index(forKey: id) else { return }
-        count(tasks.values[index], -1)
-        change(&tasks.values[index])
-        count(tasks.values[index], 1)
+        let (before, after, names) = Self.change(&tasks.values[index], change)
+        recount(id, names, from: before, to: after)
     }
 
-    private mutating func count(_ record: TaskRecord, _ sign: Int) {
-        let cost = record.cost
-        self.cost += sign * cost
-        if !record.status.isFinal {
-            openCount += sign
-            openCost += sign * cost
-        } else if record.isLetter {
-            letterCount += sign
-            letterCost += sign * cost
-        } else {
-            outcomeCount += sign
-            outcomeCost += sign * cost
-        }
-        if let key = record.spec.orderingKey, record.status != .completed {
+    private static func change(
+        _ record: inout TaskRecord, _ change: (inout TaskRecord) -> Void
+    ) -> (before: TaskWeight, after: TaskWeight, names: TaskNames) {
+        let before = TaskWeight(record)
+        change(&record)
+        return (before, TaskWeight(record), TaskNames(record))
+    }
+
+    /// Nil: it was not there before, or is not there any more.
+    private mutating func recount(_ id: TaskID, _ names: TaskNames, from before: TaskWeight?, to after: TaskWeight?) {
+        guard before != after else { return }
+        if let before { add(before, -1) }
+        if let after { add(after, 1) }
+        if let key = names.orderingKey, before?.isOrdered ?? false != after?.isOrdered ?? false {
             let slot = KeySlot(of: key, in: .ordering)
-            orders[slot, default: 0] += sign
+            orders[slot, default: 0] += after?.isOrdered ?? false ? 1 : -1
             if orders[slot] == 0 { orders[slot] = nil }
         }
-        let status = Int(record.status.rawValue)
-        if record.status == .processing {
-            if sign > 0 { processing.insert(record.id) } else { processing.remove(record.id) }
-        }
-        if record.result?.detached != nil {
-            if sign > 0 { detached.insert(record.id) } else { detached.remove(record.id) }
-        }
+        Self.note(id, in: &processing, before?.status == .processing, after?.status == .processing)
+        Self.note(id, in: &detached, before?.isDetached ?? false, after?.isDetached ?? false)
         // A workflow is in no queue.
-        guard !record.spec.isWorkflow else { return }
-        if !record.status.isFinal {
-            let bytes = openCostOf[record.spec.queue, default: 0] + sign * record.spec.cost
-            openCostOf[record.spec.queue] = bytes == 0 ? nil : bytes
+        guard !names.isWorkflow else { return }
+        let bytes = (after?.waitingCost ?? 0) - (before?.waitingCost ?? 0)
+        if bytes != 0 {
+            let sum = openCostOf[names.queue, default: 0] + bytes
+            openCostOf[names.queue] = sum == 0 ? nil : sum
         }
-        depth[record.spec.queue, default: Array(repeating: 0, count: TaskStatus.allCases.count)][status] += sign
+        guard before?.status != after?.status else { return }
+        Self.count(
+            &depth[names.queue, default: Array(repeating: 0, count: TaskStatus.allCases.count)], before?.status,
+            after?.status)
+    }
+
+    private mutating func add(_ weight: TaskWeight, _ sign: Int) {
+        cost += sign * weight.cost
+        switch weight.kind {
+        case .open:
+            openCount += sign
+            openCost += sign * weight.cost
+        case .letter:
+            letterCount += sign
+            letterCost += sign * weight.cost
+        case .outcome:
+            outcomeCount += sign
+            outcomeCost += sign * weight.cost
+        }
+    }
+
+    private static func note(_ id: TaskID, in set: inout Set<TaskID>, _ wasThere: Bool, _ isThere: Bool) {
+        guard wasThere != isThere else { return }
+        if isThere { set.insert(id) } else { set.remove(id) }
+    }
+
+    private static func count(_ counts: inout [Int], _ before: TaskStatus?, _ after: TaskStatus?) {
+        if let before { counts[Int(before.rawValue)] -= 1 }
+        if let after { counts[Int(after.rawValue)] += 1 }
     }
 
     /// A record from a snapshot replaces what was known of its task.
@@ -207,12 +233,12 @@ public struct LedgerState: Sendable {
 
     private mutating func add(_ record: TaskRecord) {
         tasks[record.id] = record
-        count(record, 1)
+        recount(record.id, TaskNames(record), from: nil, to: TaskWeight(record))
     }
 
     private mutating func remove(_ record: TaskRecord) {
         tasks[record.id] = nil
-        count(record, -1)
+        recount(record.id, TaskNames(record), from: TaskWeight(record), to: nil)
         // A queue that nobody uses any more is forgotten, or names chosen by clients would pile up.
         if depth[record.spec.queue]?.allSatisfy({ $0 == 0 }) == true { depth[record.spec.queue] = nil }
     }
@@ -227,6 +253,46 @@ public struct LedgerState: Sendable {
     }
 
     mutating func becomeDue(_ id: TaskID) { update(id) { $0.becomeDue() } }
+}
+
+/// What a task adds to the sums of its ledger.
+private struct TaskWeight: Equatable {
+    enum Kind {
+        case open
+        case letter
+        case outcome
+    }
+
+    let kind: Kind
+    let status: TaskStatus
+    let cost: Int
+    /// In its queue, as long as it is open.
+    let waitingCost: Int
+    /// Tasks with the same ordering key may still have to wait for it.
+    let isOrdered: Bool
+    let isDetached: Bool
+
+    init(_ record: borrowing TaskRecord) {
+        status = record.status
+        kind = !status.isFinal ? .open : record.isLetter ? .letter : .outcome
+        cost = record.cost
+        waitingCost = kind == .open ? record.spec.cost : 0
+        isOrdered = record.spec.orderingKey != nil && status != .completed
+        isDetached = record.result?.detached != nil
+    }
+}
+
+/// By what a task is counted.
+private struct TaskNames {
+    let queue: String
+    let orderingKey: String?
+    let isWorkflow: Bool
+
+    init(_ record: borrowing TaskRecord) {
+        queue = record.spec.queue
+        orderingKey = record.spec.orderingKey
+        isWorkflow = record.spec.isWorkflow
+    }
 }
 
 extension Limits {

@@ -11,7 +11,7 @@ extension TaskOwner {
 
     /// Which ledger of this node has the task.
     public func ledger(of id: TaskID) -> LedgerID? {
-        index(of: id).flatMap { ledgers[$0].primary.state[id] == nil ? nil : ledgers[$0].primary.id }
+        index(of: id).flatMap { ledgers[$0].primary.state.has(id) ? ledgers[$0].primary.id : nil }
     }
 
     /// Whether what is known of the task may be told: an outcome only once it is committed (rule R5).

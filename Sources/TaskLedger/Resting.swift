@@ -45,7 +45,9 @@ extension TaskOwner {
     ) {
         // If that ends it, a client may want it run again before its holder is known to be fenced.
         if let until, until > now { rest(record, until, in: index) }
-        interrupt(record, lease, isBlamed: lease.isStarted, in: index, timestamp: timestamp)
+        // Nobody hears of a beginning that takes the process down at once. The second time that may be what it was.
+        interrupt(
+            record, lease, isBlamed: lease.isStarted || record.idleLeases > 0, in: index, timestamp: timestamp)
     }
 
     /// Whoever held the task last may begin it up to `until`.

@@ -8,7 +8,7 @@ extension TaskOwner {
     /// Starts the best ready tasks as long as slots are free.
     ///
     /// A lease to an own slot takes effect at once, except that of a task which must not start twice, which was released
-    /// by others, which was interrupted before, or which may have been, unseen: its start waits for the commit. A task that was
+    /// by others, which was interrupted before, or which was inherited: its start waits for the commit. A task that was
     /// interrupted twice starts only when nothing else runs here, and nothing else starts beside it.
     public mutating func startReady(at now: Instant, timestamp: Timestamp, into effects: inout [OwnerEffect]) {
         guard !isPaused, solitary == nil else { return }
@@ -56,14 +56,13 @@ extension TaskOwner {
         ready.putBack(kept)
     }
 
-    /// Where nobody but this disk hears of a start, the start that takes the process down may leave no trace: each restart
-    /// would begin with the same task, and never count it.
+    /// A start that takes the process down at once may leave no trace, here or anywhere. Whoever inherits the task cannot
+    /// know; if its start left none either, the task would take one node after the other down, and never be blamed.
     private func isUnwitnessed(_ record: TaskRecord, in index: Int) -> Bool {
         #if PLANTED_BUGS
         if PlantedBug.isActive(.unwitnessedStarts) { return false }
         #endif
-        guard let last = ledgers[index].inheritedUpTo, record.id <= last else { return false }
-        return ledgers[index].primary.backups.isEmpty
+        return ledgers[index].inheritedUpTo.map { record.id <= $0 } ?? false
     }
 
     func assignment(_ record: TaskRecord, in index: Int) -> Assignment {

@@ -44,7 +44,7 @@ extension TaskOwner {
         for (position, spec) in specs.enumerated() {
             let id = given?[position] ?? ids.next(for: ledgers[index].primary.id, microseconds: microseconds)
             accepted.append(id)
-            guard ledgers[index].primary.state[id] == nil else { continue }
+            guard !ledgers[index].primary.state.has(id) else { continue }
             record(.accepted(Acceptance(id: id, spec: spec, at: now)), in: index)
             meter(spec.queue, at: now) { $0.arrivals += 1 }
         }

@@ -185,7 +185,7 @@ extension TaskOwner {
             }
         }
         unqueueAll(of: owned)
-        if let id = solitary, owned.primary.state[id] != nil { solitary = nil }
+        if let id = solitary, owned.primary.state.has(id) { solitary = nil }
         doubtful = doubtful.filter { $0.value.ledger != ledger }
         return owned.primary.copy
     }

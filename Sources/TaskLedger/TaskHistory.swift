@@ -10,7 +10,7 @@ public struct TaskHistory: Hashable, Sendable {
         public enum Kind: Hashable, Sendable {
             /// The attempt failed, and another one is due later.
             case attemptFailed(TaskFailure)
-            /// The attempt was cut off, or never begun. `isBlamed` if it had begun.
+            /// The attempt was cut off, or never begun. `isBlamed` if it counts against the task.
             case interrupted(isBlamed: Bool)
             /// The end of an earlier run.
             case ended(TaskStatus, TaskFailure?)

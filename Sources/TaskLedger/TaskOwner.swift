@@ -56,7 +56,7 @@ public enum OwnerEffect: Sendable {
     /// The executor may forget these outcomes.
     case settled([AttemptID], for: NodeID)
     /// A task has its outcome, committed: waiters and the registry want to know.
-    case ended(TaskRecord)
+    indirect case ended(TaskRecord)
     /// A ledger that this node served has another primary: its copy, whose tail may hold what nobody else knows.
     case deposed(LedgerCopy)
     /// Idempotency keys for the ledger that is to have their slots: its primary binds them, and then `shipped` follows.
@@ -90,7 +90,7 @@ public struct DurabilityMark: Hashable, Sendable {
 /// | --- | --- |
 /// | accepted | the answer 202 |
 /// | leased to a peer | the grant |
-/// | leased to an own slot | nothing; the start, if it is `at_most_once`, has dependencies, or was interrupted before |
+/// | leased to an own slot | nothing; the start in the cases that `Starting` tells |
 /// | an outcome | releasing the executor, `?wait`, the registry |
 ///
 /// One ready queue serves all ledgers of a node, so priorities hold across them.
@@ -266,8 +266,8 @@ public struct TaskOwner: Sendable {
     func index(of id: TaskID) -> Int? {
         let tag = id.ledgerTag
         let guess = ledgers.firstIndex { TaskID.tag(of: $0.primary.id) == tag }
-        if let guess, ledgers[guess].primary.state[id] != nil { return guess }
-        return ledgers.firstIndex { $0.primary.state[id] != nil }
+        if let guess, ledgers[guess].primary.state.has(id) { return guess }
+        return ledgers.firstIndex { $0.primary.state.has(id) }
     }
 
     /// Records an event, and keeps what is derived from the states of tasks: the ready queue, alarms, counters.

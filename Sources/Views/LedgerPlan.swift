@@ -50,14 +50,17 @@ struct LedgerPlan {
 
     /// The replicas that may become primary, ascending by name; nil: the primary stays. Empty: nobody can, for now.
     func takeoverCandidates(of ledger: LedgerAssignment) -> [StoreHolder]? {
+        let isServed = serves(ledger)
+        if isServed, forcing == nil {
+            // Only a living primary that drains hands over, and only to one that stays.
+            guard situation.isDraining(ledger.primary.name), situation.isAlive(ledger.primary) else { return nil }
+        }
         let living = ledger.replicas.filter(situation.isAlive).sorted()
         if forcing != nil {
             // Whoever has gone on without a break knows best.
-            return serves(ledger) && situation.isAlive(ledger.primary) ? [ledger.primary] : living
+            return isServed && situation.isAlive(ledger.primary) ? [ledger.primary] : living
         }
-        if serves(ledger) {
-            // Only a living primary that drains hands over, and only to one that stays.
-            guard situation.isAlive(ledger.primary), situation.isDraining(ledger.primary.name) else { return nil }
+        if isServed {
             let stay = living.filter { !situation.isDraining($0.name) && !isUnreachable($0, of: ledger) }
             return stay.isEmpty ? nil : stay
         }

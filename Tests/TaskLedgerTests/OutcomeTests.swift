@@ -131,6 +131,22 @@ import Testing
         return bench
     }
 
+    /// What takes its executor down as soon as it begins is never seen to begin.
+    @Test func whatIsLostWithItsHolderTwiceIsBlamedThoughNobodySawItBegin() {
+        let (first, second) = (Sample.task(1), Sample.task(2))
+        var copy = LedgerCopyTests.copy((1...2).map { Sample.entry(1, $0) })
+        _ = copy.append(.leased(first, Sample.lease(1, at: Sample.node("old"))), in: .first)
+        _ = copy.append(.interrupted(first, Sample.token(1), isBlamed: false, at: Sample.at), in: .first)
+        _ = copy.append(.leased(first, Sample.lease(2, at: Sample.node("old"))), in: .first)
+        _ = copy.append(.leased(second, Sample.lease(1, at: Sample.node("old"))), in: .first)
+        var bench = OwnerBench()
+        bench.stepDown()
+        bench.install(view: 2, term: 2, isHome: false, copy: copy)
+        #expect(bench.owner.task(first)?.interruptions == 1)
+        #expect(bench.owner.task(second)?.interruptions == 0)
+        #expect(bench.owner.derivedFault() == nil)
+    }
+
     @Test func leasesOfMembersStayInDoubtAndThoseOfOthersAreVoid() {
         var bench = Self.bench()
         #expect(bench.status(Sample.task(2)) == .pending)
