@@ -53,6 +53,8 @@ actor ResultStore {
     private var lastMended: ResultID?
     private var plan: ScrubPlan
     private var isScrubsTurn = false
+    /// Copies that are being compared with their checksums, and how often.
+    private var compared: [ResultID: Int] = [:]
 
     /// - Parameter files: the names that were found in the folder.
     init(_ node: NodeContext, files: [String]) {
@@ -83,6 +85,7 @@ actor ResultStore {
 
     /// A part of a result, from whoever has run the task.
     func take(_ request: KeepRequest, reply: @escaping @Sendable (Bool) -> Void) {
+        guard compared[request.id] == nil else { return reply(false) }
         if kept[request.id] != nil {
             renew(request.id)
             return reply(true)
@@ -101,9 +104,10 @@ actor ResultStore {
         reply(true)
     }
 
-    /// - Parameter completion: false: there is no room for it, or the disk fails.
+    /// - Parameter completion: false: there is no room for it, the disk fails, or the copy that is here may turn out to be
+    ///   damaged just now.
     func keep(_ bytes: [UInt8], as id: ResultID, completion: @escaping @Sendable (Bool) -> Void) {
-        guard !isStopped, hasRoom(for: bytes.count) else { return completion(false) }
+        guard !isStopped, compared[id] == nil, hasRoom(for: bytes.count) else { return completion(false) }
         lastPart += 1
         let part = ResultFile.part(lastPart)
         byteCount += bytes.count
@@ -314,7 +318,14 @@ actor ResultStore {
             giveUp(request.id)
             return completion(.gone)
         }
-        scrub(request, from: 0, CRC32C(), completion)
+        compared[request.id, default: 0] += 1
+        scrub(request, from: 0, CRC32C()) { [self] state in
+            onLoop { store in
+                store.compared[request.id, default: 1] -= 1
+                if store.compared[request.id] == 0 { store.compared[request.id] = nil }
+            }
+            completion(state)
+        }
     }
 
     private func scrub(
