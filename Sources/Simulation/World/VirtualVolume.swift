@@ -12,9 +12,15 @@ import Primitives
 final class VirtualVolume: Volume, @unchecked Sendable {
     private struct Batch {
         let number: UInt64
-        var isCarriedOut = false
+        var progress = Progress()
         let operations: [FileOperation]
         let completion: @Sendable (Result<Void, FileFailure>) -> Void
+    }
+
+    /// When each of some operations is done.
+    private struct Progress {
+        var ends: [Instant] = []
+        var isCarriedOut = false
     }
 
     private struct Replacing {
@@ -22,7 +28,7 @@ final class VirtualVolume: Volume, @unchecked Sendable {
         var operations: [FileOperation]
         var completions: [@Sendable (Result<Void, SystemError>) -> Void]
         var number: UInt64
-        var isCarriedOut = false
+        var progress: Progress
         var next: (bytes: [UInt8], completions: [@Sendable (Result<Void, SystemError>) -> Void])?
     }
 
@@ -83,15 +89,15 @@ final class VirtualVolume: Volume, @unchecked Sendable {
     /// The first batch is carried out once its time is over.
     private func begin() {
         guard let batch = batches.first else { return }
-        let length = batch.operations.reduce(Duration.zero) { $0 + disk.drawLatency($1) }
+        batches[0].progress = progress(of: batch.operations)
         // Not an event of the process: what the kernel has begun it ends, even if the process is stopped.
         process.timeline.schedule(
-            .disk, for: nil, node: process.index, at: process.timeline.now + length,
+            .disk, for: nil, node: process.index, at: batches[0].progress.ends.last ?? process.timeline.now,
             detail: Self.digest(batch.operations)
         ) { [self] in
             guard !isDetached, batches.first?.number == batch.number else { return }
             let result = carryOut(batch.operations)
-            batches[0].isCarriedOut = true
+            batches[0].progress.isCarriedOut = true
             process.deliver(.disk) { [self] in
                 guard !isDetached else { return }
                 batches.removeFirst()
@@ -99,6 +105,15 @@ final class VirtualVolume: Volume, @unchecked Sendable {
                 batch.completion(result)
             }
         }
+    }
+
+    private func progress(of operations: [FileOperation]) -> Progress {
+        var at = process.timeline.now
+        return Progress(
+            ends: operations.map { operation in
+                at = at + disk.drawLatency(operation)
+                return at
+            })
     }
 
     private func carryOut(_ operations: [FileOperation]) -> Result<Void, FileFailure> {
@@ -148,15 +163,17 @@ final class VirtualVolume: Volume, @unchecked Sendable {
         lastNumber += 1
         let number = lastNumber
         let operations = disk.replacement(of: name, with: bytes)
-        replacing[name] = Replacing(operations: operations, completions: completions, number: number)
-        let length = operations.reduce(Duration.zero) { $0 + disk.drawLatency($1) }
+        let progress = progress(of: operations)
+        replacing[name] = Replacing(
+            operations: operations, completions: completions, number: number, progress: progress)
         process.timeline.schedule(
-            .disk, for: nil, node: process.index, at: process.timeline.now + length, detail: Self.digest(operations)
+            .disk, for: nil, node: process.index, at: progress.ends.last ?? process.timeline.now,
+            detail: Self.digest(operations)
         ) { [self] in
             guard !isDetached, replacing[name]?.number == number else { return }
             let result = carryOut(operations).mapError(\.error)
             if case .failure = result { disk.cleanUp(after: name) }
-            replacing[name]?.isCarriedOut = true
+            replacing[name]?.progress.isCarriedOut = true
             process.deliver(.disk) { [self] in
                 guard !isDetached else { return }
                 let next = replacing.removeValue(forKey: name)?.next
@@ -186,9 +203,9 @@ final class VirtualVolume: Volume, @unchecked Sendable {
         guard !isDetached else { return }
         isDetached = true
         let names = replacing.keys.sorted()
-        if let batch = batches.first, !batch.isCarriedOut { cutOff(batch.operations, &random) }
+        if let batch = batches.first { cutOff(batch.operations, batch.progress, &random) }
         for name in names {
-            if let file = replacing[name], !file.isCarriedOut { cutOff(file.operations, &random) }
+            if let file = replacing[name] { cutOff(file.operations, file.progress, &random) }
         }
         for batch in batches {
             process.perform { batch.completion(.failure(FileFailure(index: 0, error: Self.gone))) }
@@ -207,8 +224,13 @@ final class VirtualVolume: Volume, @unchecked Sendable {
         loads = [:]
     }
 
-    private func cutOff(_ operations: [FileOperation], _ random: inout SeededGenerator) {
-        let whole = Int(random.next() % UInt64(operations.count + 1))
+    /// Either as much as there was time for, or anything: a disk may be done with one thing long before the next.
+    private func cutOff(_ operations: [FileOperation], _ progress: Progress, _ random: inout SeededGenerator) {
+        guard !progress.isCarriedOut else { return }
+        let now = process.timeline.now
+        let whole =
+            random.chance(0.5)
+            ? progress.ends.count { $0 <= now } : Int(random.next() % UInt64(operations.count + 1))
         for (index, operation) in operations.enumerated().prefix(whole + 1) {
             if index == whole { return disk.applyPart(of: operation) }
             // Nobody is left to hear of an error; what comes after one is not carried out.

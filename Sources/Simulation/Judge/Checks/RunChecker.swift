@@ -312,8 +312,10 @@ final class RunChecker: @unchecked Sendable {
                 if wasMoved(other, from: record.spec.priority, key) { return true }
                 guard other.id != record.id, other.spec.priority == record.spec.priority, ReadyList.key(other) <= key
                 else { return false }
-                return other.status == .pending
-                    || world.observations.runs(of: other.id).last.map { $0.began >= since } ?? false
+                let last = world.observations.runs(of: other.id).last
+                // Leased, and its start waits for the commit, or it is on its way to whoever is to run it.
+                if other.status == .processing, last?.token != other.lease?.token { return true }
+                return other.status == .pending || last.map { $0.began >= since } ?? false
             }
         }
     }
@@ -338,6 +340,11 @@ final class RunChecker: @unchecked Sendable {
         else { return nil }
         return node.look { [self] core in
             let served = core.served
+            // The start may have waited for its commit. Before that view there may have been other settings.
+            let machine = stage.machines[run.node]
+            guard let view = core.view, machine.installed?.number == view.number, machine.installedAt < list.at else {
+                return nil
+            }
             guard let record = served.lazy.compactMap({ $0.copy.state[run.task] }).first, record.status == .processing,
                 record.lease?.holder == core.identity, record.lease?.token == run.token,
                 record.spec.delivery == .atLeastOnce, record.interruptions == 0, record.attempts == 1
@@ -345,10 +352,9 @@ final class RunChecker: @unchecked Sendable {
             priorityChecks += 1
             let key = ReadyList.key(record)
             let level = list.best.lazy.filter { $0.priority == record.spec.priority }.map(\.key).min() ?? key
-            let settings = core.view?.settings
             for item in list.best where item.key < key && item.id != run.task {
                 guard item.priority != record.spec.priority ? item.key < level : item.sharesTurns(with: record),
-                    let rules = settings?.queue(item.queue), !rules.isPaused, rules.rate == nil,
+                    case let rules = view.settings.queue(item.queue), !rules.isPaused, rules.rate == nil,
                     rules.concurrency == nil
                 else { continue }
                 guard let other = served.lazy.compactMap({ $0.copy.state[item.id] }).first, other.status == .pending,

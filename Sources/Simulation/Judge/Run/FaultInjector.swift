@@ -262,8 +262,11 @@ final class FaultInjector: @unchecked Sendable {
         weather.grow(to: world.nodes.count)
     }
 
-    /// Before or after its start is on any disk.
-    func poisonDelay() -> Duration { .microseconds(Int64(random.logarithmic(1...3000))) }
+    /// Before or after its start is on any disk; each time the same.
+    func poisonDelay(of id: TaskID) -> Duration {
+        var random = SeededGenerator(seed: plan.seed, for: "poison \(id)")
+        return .microseconds(Int64(random.logarithmic(1...3000)))
+    }
 
     /// A handler that takes its process down.
     func poisoned(_ node: Int) {

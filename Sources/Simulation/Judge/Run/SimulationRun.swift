@@ -154,7 +154,7 @@ package final class SimulationRun: @unchecked Sendable {
         if downs > Int(Limits.interruptions) + 2 {
             found(Violation(.endlessPoison, "\(run.task) has taken \(downs) nodes down", at: world.now))
         }
-        world.after(injector.poisonDelay()) { [self] in
+        world.after(injector.poisonDelay(of: run.task)) { [self] in
             if world.observations.runs.contains(where: { $0.task == run.task && $0.token == run.token && $0.end == nil }
             ) {
                 injector.poisoned(run.node)
@@ -228,8 +228,12 @@ package final class SimulationRun: @unchecked Sendable {
             go(until: { false }, atMost: .seconds(30))
             if runs.runs == before { break }
         }
-        guard violation == nil else { return }
         found(inspector.inspect())
+        // A view may be on its way to the last member just now.
+        let end = world.now
+        go(until: { finalChecker.disagreement == nil }, atMost: .seconds(2))
+        if world.now > end { found(inspector.inspect()) }
+        guard violation == nil else { return }
         found(finalChecker.violation())
     }
 
