@@ -40,12 +40,12 @@ struct PortsTests {
         withExtendedLifetime(holder) {}
     }
 
+    /// Somebody else may have one of those ports for TCP, but not all of them.
     @Test func aPortThatUDPHasIsFreeOnlyForTCP() throws {
-        let holder = try Holder(SOCK_DGRAM)
-        #expect(Ports.isFree(holder.port))
-        #expect(!Ports.isFree(holder.port, udp: true))
-        #expect(Ports.holder(of: holder.port) == nil)
-        withExtendedLifetime(holder) {}
+        let holders = try (1...20).map { _ in try Holder(SOCK_DGRAM) }
+        #expect(holders.contains { Ports.isFree($0.port) && Ports.holder(of: $0.port) == nil })
+        for holder in holders { #expect(!Ports.isFree(holder.port, udp: true)) }
+        withExtendedLifetime(holders) {}
     }
 
     @Test func theFirstFreePortSkipsWhatIsTakenOrPromised() throws {
