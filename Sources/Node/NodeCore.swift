@@ -221,8 +221,8 @@ extension NodeCore {
     /// Bytes that it holds and has not written yet.
     package var unwrittenBytes: Int { context.colleagues.ledgers.onLoop { $0.journal.status.bufferedBytes } }
 
-    package var membersKnown: [NodeID: Bool] {
-        let members = context.colleagues.membership.onLoop { $0.members }
-        return Dictionary(members.map { ($0.id, $0.state.isLiving) }, uniquingKeysWith: { _, last in last })
+    /// Whom it knows, itself among them, and whether they live.
+    package var membersKnown: [(id: NodeID, isLiving: Bool)] {
+        context.colleagues.membership.onLoop { membership in membership.members.map { ($0.id, $0.state.isLiving) } }
     }
 }

@@ -42,10 +42,10 @@ extension NodeService {
         var informed: Set<NodeName> = [node.name]
         var known: Instant?
         while true {
-            let (missing, voters) = await actors.views.uninformed(of: view, informed)
-            if missing.isEmpty { return true }
+            let (isEverybody, isMajority) = await actors.views.reach(of: view, informed)
+            if isEverybody { return true }
             let now = node.now
-            if voters, known == nil { known = now }
+            if isMajority, known == nil { known = now }
             if let known, now - known >= Limits.fenceRest { return true }
             guard now - began < Limits.changePatience else { return false }
             let answers = await askAll(

@@ -102,18 +102,19 @@ extension ViewKeeper {
     /// Who was a member until lately may still act by an earlier view, for as long as its leave lasts.
     func departed(in view: View, after previous: View?) {
         let now = node.now
+        if previous.map({ view.number > $0.number + 1 }) ?? true { unseenAt = now }
         former = former.filter { now - $0.value < Limits.fenceRest && view.member($0.key) == nil }
         for member in previous?.members ?? [] where view.member(member.id.name) == nil {
             former[member.id.name] = now
         }
     }
 
-    /// - Returns: who may go by a view before this one, apart from those who are `informed`; and whether these are a majority
-    ///   of the voters.
-    func uninformed(of view: View, _ informed: Set<NodeName>) -> (nodes: [NodeName], isMajorityInformed: Bool) {
+    /// - Returns: whether all are `informed` who may go by a view before this one, and whether a majority of the voters is.
+    func reach(of view: View, _ informed: Set<NodeName>) -> (isEverybodyInformed: Bool, isMajorityInformed: Bool) {
         let all = Set(view.members.map(\.id.name)).union(former.keys)
         let voters = view.voters.count { informed.contains($0.name) }
-        return (all.subtracting(informed).sorted(), voters >= view.majority)
+        let isAnybodyUnknown = node.now - unseenAt < Limits.fenceRest
+        return (all.isSubset(of: informed) && !isAnybodyUnknown, voters >= view.majority)
     }
 
     func endChanges() {

@@ -58,12 +58,15 @@ actor ViewKeeper {
     var awaited: [AwaitedView] = []
     /// Who was a member until lately, and when it was seen that it is none.
     var former: [NodeName: Instant] = [:]
+    /// When views may have come and gone that this process has not seen, and members with them.
+    var unseenAt: Instant
 
     init(_ node: NodeContext, record: VoterRecord, seed: UInt64) {
         self.node = node
         random = SeededGenerator(seed: seed)
         startedAt = node.now
         installedAt = startedAt
+        unseenAt = startedAt
         salt = random.next()
         tie = TieBreaker(node.name, seed: random.next())
         agreement = ViewAgreement(

@@ -90,7 +90,7 @@ struct FinalChecker {
     /// Every task that was acknowledged has its outcome, and the one that it should have.
     func violation() -> Violation? {
         let now = world.now
-        if let call = clients.forgotten.first { return Violation(.neverAnswered, call, at: now) }
+        if let call = clients.lookForForgotten() { return Violation(.neverAnswered, call, at: now) }
         // Every disk that knew of the cluster was destroyed: nothing is left to go on with.
         if isBeyond, world.nodes.allSatisfy({ $0.look { $0.view } ?? nil == nil }) || stage.hasLostAllMembers {
             return nil

@@ -23,6 +23,7 @@ final class Inspector: @unchecked Sendable {
     private(set) var servedSince: [LedgerID: (term: Term, at: Instant)] = [:]
     private var viewNumbers: [Int: UInt64] = [:]
     private(set) var lemmaChecks = 0
+    private var verdicts = Verdicts()
     /// Tasks are compared with what was submitted when they are first seen.
     private var seenTasks: Set<TaskID> = []
 
@@ -60,6 +61,14 @@ final class Inspector: @unchecked Sendable {
             }
         }
         stage.lookAtSides()
+        for node in world.nodes {
+            guard let members = node.look({ $0.membersKnown }),
+                let judge = members.first(where: { $0.id.name == node.name }),
+                let risen = verdicts.take(members, by: judge.id, start: node.starts, at: node.index)
+            else { continue }
+            return Violation(
+                .livesAgain, "\(risen) lives for node \(node.index), which held it dead or gone", at: world.now)
+        }
         for node in world.nodes {
             if let violation = node.look({ [self] in inspectServed($0, at: node.index) }) ?? nil { return violation }
         }

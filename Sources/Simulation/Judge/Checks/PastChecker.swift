@@ -92,10 +92,10 @@ struct PastChecker {
         let runs = world.observations.runs(of: id).filter { $0.token.run == state.run }
         let most = runs.count { $0.began < after }
         let least = runs.count { $0.began + Self.lag < before }
-        // The present one may be about to begin, or wait for its commit on a slow disk.
-        let isBeginning = state.status == .processing
+        // The present one may be about to begin, or wait for its commit on a slow disk, or have been cancelled before that.
+        let isBeginning = state.status == .processing || state.status == .cancelled
         guard (least...max(least, most + (isBeginning ? 1 : 0))).contains(Int(state.attempt)) else {
-            return "had begun \(state.attempt) attempts; \(least) to \(most) were seen"
+            return "was \(text(state)) and had begun \(state.attempt) attempts; \(least) to \(most) were seen"
         }
         let present = runs.first { $0.began + Self.lag < before && ($0.ended ?? world.now) > after }
         if let present, state.status != .processing || state.worker != world.nodes[present.node].name {

@@ -3,8 +3,11 @@ import Primitives
 import TaskLedger
 import Views
 
-/// Judges what the settings of queues promise of the whole cluster, as long as all nodes go by the same ones:
+/// Judges what the settings of queues promise of the whole cluster: pauses by what clients were told, the others as long as all
+/// nodes go by the same ones:
 ///
+/// - **Pause.** Once it was answered that a queue is paused nothing of it is leased, at any node, until somebody asks for its
+///   end. What was leased before that may still begin.
 /// - **Rate.** In no window of `window` more tasks of a queue start than its rate allows in that time and the life of a permit,
 ///   and a burst; another burst for every view in that time, since a new home may lend what an old one had lent as well.
 /// - **Concurrency.** Of the runs whose leases were given since the limit holds no more go on at the same time than it says: one
@@ -51,7 +54,12 @@ final class QueueChecker: @unchecked Sendable {
     private var starts: [String: [Instant]] = [:]
     private var views: [Instant] = []
     private var viewNumber: UInt64 = 0
+    /// When a pause was answered, and the leases that there were; nil: not all of them can be known. Never iterated.
+    private var leasedBefore: [String: (since: Instant, leases: Set<Leased>?)] = [:]
     private(set) var limitedStarts = 0
+    /// Of paused queues.
+    private(set) var pausedStarts = 0
+    private(set) var pausesAnswered = 0
 
     init(_ plan: SimulationPlan, _ stage: Stage, _ inspector: Inspector, _ submissions: Submissions) {
         self.inspector = inspector
@@ -102,7 +110,15 @@ final class QueueChecker: @unchecked Sendable {
     private func settle(_ queue: String) {
         guard let regime = regimes[queue], regime.older == nil, regime.concurrency != nil, world.now >= regime.settled
         else { return }
-        var older: Set<Leased> = []
+        guard let older = leases(of: queue) else { return }
+        regimes[queue]?.older = older
+        last[queue]?.older = older
+    }
+
+    /// What runs or is about to, by any ledger that is served; nil: one is served by nobody, and may come back with leases that
+    /// nobody sees.
+    private func leases(of queue: String) -> Set<Leased>? {
+        var leases: Set<Leased> = []
         var served: Set<LedgerID> = []
         for node in world.nodes {
             _ = node.look { core in
@@ -112,26 +128,47 @@ final class QueueChecker: @unchecked Sendable {
                     for index in tasks.indices where tasks.values[index].status == .processing {
                         let record = tasks.values[index]
                         guard record.spec.queue == queue, let lease = record.lease else { continue }
-                        older.insert(Leased(task: record.id, token: lease.token))
+                        leases.insert(Leased(task: record.id, token: lease.token))
                     }
                 }
             }
         }
-        // What nobody serves now may come back with leases that nobody sees.
-        guard let view = stage.view, view.ledgers.allSatisfy({ served.contains($0.id) }) else { return }
-        regimes[queue]?.older = older
-        last[queue]?.older = older
+        guard let view = stage.view, view.ledgers.allSatisfy({ served.contains($0.id) }) else { return nil }
+        return leases
+    }
+
+    /// It has just been answered.
+    func paused(_ queue: String) {
+        guard let since = submissions.pauses.pausedSince(queue) else { return }
+        pausesAnswered += 1
+        leasedBefore[queue] = (since, leases(of: queue))
     }
 
     /// From outside, right after a start.
     func began(_ index: Int) -> Violation? {
         let run = world.observations.runs[index]
-        guard let queue = submissions[run.task]?.task.spec.queue, regimes[queue] != nil else { return nil }
+        guard let queue = submissions[run.task]?.task.spec.queue else { return nil }
+        if let violation = checkPause(queue, run) { return violation }
+        guard regimes[queue] != nil else { return nil }
         look()
         guard let regime = regimes[queue] else { return nil }
         limitedStarts += 1
         return checkRate(queue, regime, from: regime.since + Self.settling)
             ?? checkConcurrency(queue, regime)
+    }
+
+    private func checkPause(_ queue: String, _ run: Observations.Run) -> Violation? {
+        // With every copy of something the settings may have been lost as well.
+        guard let since = submissions.pauses.pausedSince(queue), let before = leasedBefore[queue],
+            before.since == since,
+            let leases = before.leases, stage.lastExcuse == nil
+        else { return nil }
+        pausedStarts += 1
+        guard !leases.contains(Leased(task: run.task, token: run.token)) else { return nil }
+        return Violation(
+            .startedWhilePaused,
+            "node \(run.node) starts \(run.task) under \(run.token); that its queue \(queue) is paused was answered "
+                + "\((world.now - since).milliseconds) ms ago", at: world.now)
     }
 
     private func checkRate(_ queue: String, _ regime: Regime, from: Instant) -> Violation? {

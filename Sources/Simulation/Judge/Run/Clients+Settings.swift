@@ -45,12 +45,21 @@ extension Clients {
     ) {
         guard isReachable(node) else { return }
         counters.settings += 1
+        let wish = noteWish(queue, field)
         call("a change of settings", at: node) {
             await $0.change(.queue(queue, [field]))
         } _: { [self] outcome in
+            wish(outcome)
             if case .done? = outcome { counters.settingsDone += 1 }
             completion()
         }
+    }
+
+    /// - Returns: to be called with the answer.
+    private func noteWish(_ queue: String, _ field: QueueField) -> @Sendable (SettingsOutcome?) -> Void {
+        guard case .isPaused(let isPaused) = field else { return { _ in } }
+        let wish = submissions.pauses.asked(queue, isPaused: isPaused, at: world.now)
+        return { [self] in submissions.pauses.answered(queue, wish, $0, at: world.now) }
     }
 
     /// One node after the other.
@@ -60,9 +69,11 @@ extension Clients {
             world.after(Self.pause) { [self] in reset(queue, field, at: next) }
             return
         }
+        let wish = noteWish(queue, field)
         call("the end of a setting", at: node) {
             await $0.change(.queue(queue, [field]))
         } _: { [self] outcome in
+            wish(outcome)
             // What an earlier client was told may still be done may have come in the same view.
             if case .done(let settings)? = outcome, settings.queue(queue).reset(field) == settings.queue(queue) {
                 return

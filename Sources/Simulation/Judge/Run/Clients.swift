@@ -12,6 +12,10 @@ final class Clients: @unchecked Sendable {
     static let attempts = 6
     /// Between two attempts.
     static let pause = Duration.milliseconds(300)
+    /// How long a node may take beyond the time that it was given, when several others do not answer it.
+    static let patience = Duration.seconds(40)
+    /// How long any call may take.
+    static let longest = Duration.seconds(100)
 
     let world: World
     let plan: SimulationPlan
@@ -23,9 +27,17 @@ final class Clients: @unchecked Sendable {
     let report: (Answer) -> Void
     private var random: SeededGenerator
     var counters = Counters()
-    /// Calls without an answer: what they are, since when, of whom.
-    private var open: [Int: (what: String, since: Instant, node: Int)] = [:]
+    /// Calls without an answer.
+    private var open: [Int: Call] = [:]
     private var lastCall = 0
+
+    private struct Call {
+        var what: String
+        var node: Int
+        var since: Instant
+        /// It has to be answered then, if the node is not stopped meanwhile.
+        var until: Instant
+    }
 
     struct Counters {
         var submissions = 0
@@ -94,11 +106,16 @@ final class Clients: @unchecked Sendable {
         }
     }
 
-    /// Calls that have been waiting for longer than any may.
-    var forgotten: [String] {
-        open.keys.sorted().compactMap { key in
-            guard let call = open[key], world.now - call.since > .seconds(100) else { return nil }
-            return "\(call.what) at node \(call.node), for \((world.now - call.since).milliseconds) ms"
+    /// Calls that have been waiting for longer than they may. To be asked every few seconds, since it also looks who is stopped.
+    func lookForForgotten() -> String? {
+        for (key, call) in open where world.nodes[call.node].isPaused {
+            open[key]?.until = max(call.until, world.now + Self.patience)
+        }
+        let forgotten = open.keys.sorted().first { key in
+            open[key].map { world.now > $0.until || world.now - $0.since > Self.longest } ?? false
+        }
+        return forgotten.flatMap { open[$0] }.map { call in
+            "\(call.what) at node \(call.node), for \((world.now - call.since).milliseconds) ms"
         }
     }
 
@@ -119,7 +136,9 @@ final class Clients: @unchecked Sendable {
                 cancel(id, at: operation.node)
             } else {
                 let wait: Duration? = operation.kind == .wait ? .seconds(Int64.random(in: 1...20, using: &draw)) : nil
-                look(id, wait: wait, at: operation.node)
+                // Half of them at the owner, if it can be reached: it is there that others are waited for.
+                let owner = wait != nil && draw.chance(50) ? stage.owner(of: id) : nil
+                look(id, wait: wait, at: owner ?? operation.node)
             }
         case .status: askStatus(operation.node)
         case .change, .retry, .purge, .sweep, .story: wish(operation)
@@ -135,12 +154,14 @@ final class Clients: @unchecked Sendable {
     // MARK: Calls
 
     func call<Value: Sendable>(
-        _ what: String, at node: Int, _ body: @escaping @Sendable (any ClusterService) async -> Value,
+        _ what: String, at node: Int, wait: Duration? = nil,
+        _ body: @escaping @Sendable (any ClusterService) async -> Value,
         _ completion: @escaping @Sendable (Value?) -> Void
     ) {
         lastCall += 1
         let number = lastCall
-        open[number] = (what, world.now, node)
+        let until = world.now + (wait.map { $0 + Self.patience } ?? Self.longest)
+        open[number] = Call(what: what, node: node, since: world.now, until: until)
         world.nodes[node].call(body) { [self] value in
             open[number] = nil
             completion(value)
@@ -223,7 +244,7 @@ final class Clients: @unchecked Sendable {
         guard isReachable(node) else { return }
         counters.lookups += 1
         let asked = world.now
-        call("a lookup of \(id)", at: node) {
+        call("a lookup of \(id)", at: node, wait: wait) {
             await $0.task(id, wait: wait)
         } _: { [self] answer in
             guard let answer else { return }

@@ -73,6 +73,11 @@ final class Stage: @unchecked Sendable {
 
     func index(_ name: NodeName) -> Int? { names[name] }
 
+    /// Who serves the ledger of a task by the newest view.
+    func owner(of id: TaskID) -> Int? {
+        (view?.ledgers.first { TaskID.tag(of: $0.id) == id.ledgerTag }?.primary.name).flatMap { names[$0] }
+    }
+
     // MARK: Views
 
     /// - Returns: a violation if this number had another content.

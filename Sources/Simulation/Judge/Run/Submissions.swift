@@ -56,6 +56,7 @@ final class Submissions: @unchecked Sendable {
     let schedules = SubmittedSchedules()
 
     let topics = SubmittedTopics()
+    let pauses = SubmittedPauses()
 
     /// Serial numbers that were used. Never iterated.
     private(set) var sent: [String: Sent] = [:]

@@ -52,6 +52,7 @@ package enum Property: String, CaseIterable, Sendable {
     case stoppedItself = "stopped-itself"
     case refusedToStart = "refused-to-start"
     case unbounded
+    case livesAgain = "lives-again"
     // In the end
     case notFormed = "not-formed"
     case disagreement
@@ -60,6 +61,14 @@ package enum Property: String, CaseIterable, Sendable {
     case trapped
     case hung
     case notReproducible = "not-reproducible"
+
+    /// It is one only if it is still so long after everything was healed.
+    var healsInTime: Bool {
+        switch self {
+        case .disagreement, .notDrained, .notArchived, .resultLost: true
+        default: false
+        }
+    }
 
     package var meaning: String {
         switch self {
@@ -91,7 +100,7 @@ package enum Property: String, CaseIterable, Sendable {
             "a message has other tasks than its topic has subscriptions, or one that shares another one's fate"
         case .falseParent: "a task was told another end of one that it waited for"
         case .cancelIgnored: "a task is given out again though it was to be cancelled"
-        case .startedWhilePaused: "a task of a queue starts though every node knows that it is paused"
+        case .startedWhilePaused: "a task of a queue starts though it is paused, as the node knows, or as was answered"
         case .rateExceeded: "more tasks of a queue start than its rate allows"
         case .concurrencyExceeded: "more tasks of a queue run at the same time than may"
         case .inversion: "a task starts before a better one that was ready at the same node"
@@ -109,6 +118,7 @@ package enum Property: String, CaseIterable, Sendable {
         case .resultLost: "a large result is not kept by the nodes that its ledger names, or by too few"
         case .stoppedItself: "a node has ended though nothing was wrong"
         case .refusedToStart: "a node refuses to start though nothing was wrong with its disk"
+        case .livesAgain: "a generation lives again for a node that held it dead or gone"
         case .unbounded: "something has grown beyond its limit"
         case .notFormed: "the cluster does not form"
         case .disagreement: "long after all is healed the nodes are not in one complete view"
