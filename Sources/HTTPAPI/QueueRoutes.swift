@@ -27,7 +27,10 @@ extension Route {
                 parameters: [.queue], body: "QueueChange",
                 answers: [
                     .init(
-                        status: 200, description: "Done: this node goes by it, the others within moments.",
+                        status: 200,
+                        description:
+                            "Done: no node goes by what was set before. That takes milliseconds; while a node does not "
+                            + "answer, some seconds, 16 at most.",
                         schema: "QueueSettings")
                 ],
                 problems: [

@@ -276,6 +276,11 @@ final class AnswerChecker: @unchecked Sendable {
                     && (known.task.script.outcome == .failsForGood || hasNoRetryLeft(known.task.spec, runs.count))
             case "timeout": isPossible = hasNoRetryLeft(known.task.spec, runs.count)
             case "interrupted": isPossible = known.task.spec.delivery == .atMostOnce
+            // As long as a disk takes nothing and no other node can be reached.
+            case "result_not_kept":
+                isPossible =
+                    runs.contains { $0.end == .completed } && hasNoRetryLeft(known.task.spec, runs.count)
+                    && stage.machines.contains { $0.diskTroubles > 0 || $0.lastDiskTrouble != nil }
             case "dependency_failed": isPossible = runs.isEmpty && known.task.spec.dependencies.onFailure == .fail
             // A run that ends right before its process does counts as interrupted, and so does a start just before it.
             case "poison": isPossible = runs.count >= 3

@@ -234,6 +234,11 @@ final class FaultInjector: @unchecked Sendable {
 
     private func leave(_ victim: Int, returnsAfter length: Duration?) {
         grow()
+        // Without a registry nobody but the first seed founds the cluster.
+        guard length != nil || plan.hasRedis || victim > 0 || stage.view != nil else {
+            spared[.leave, default: 0] += 1
+            return
+        }
         stage.machines[victim].isAway = true
         world.nodes[victim].leave()
         guard let length else { return }
