@@ -25,6 +25,8 @@ actor ResultArchive {
     private let candidate: ClusterID
     private let began: Instant
     private var hasHeardOfCluster = false
+    /// When this node may have got the claim that it has; nil: it has asked for none.
+    private var claimedAt: Instant?
     /// The registry could not be reached at some time since the start.
     private var hasMissedRegistry = false
     /// No cluster is founded by the registry's word before that.
@@ -135,6 +137,7 @@ actor ResultArchive {
         guard cluster == nil, node.colleagues.views.onLoop({ $0.view == nil }), !knowsCluster else { return }
         if node.registry.storesResults {
             guard node.registry.isConnected, node.now >= claimAt else { return }
+            if claimedAt.map({ node.now - $0 > Limits.founderTTL + .seconds(1) }) ?? true { claimedAt = node.now }
             node.registry.claimFounder(candidate, ttl: Limits.founderTTL) { [self] result in
                 onLoop { $0.claimed(result) }
             }
@@ -167,18 +170,22 @@ actor ResultArchive {
         return hasHeardOfCluster
     }
 
-    private func claimed(_ result: Result<ClusterID, RegistryError>) {
+    private func claimed(_ result: Result<FounderClaim, RegistryError>) {
         switch result {
-        case .success(candidate) where !knowsCluster: found()
-        case .success(candidate): break
-        case .success(let other):
+        case .success(let claim) where claim.id == candidate:
+            // The claim of whoever was stopped meanwhile may be about to end.
+            if !knowsCluster, let claimedAt, node.now - claimedAt < Limits.claimLife { found() }
+        case .success(let claim):
+            claimedAt = nil
+            // Its founder may end before it has founded: then somebody else may, once the claim has.
+            guard claim.isConfirmed else { return }
             // It is not forgotten if the registry is.
             hasHeardOfCluster = true
             if node.now - began > .seconds(10) {
                 node.logger.warning(
                     "the registry names a cluster that nobody answers for",
                     metadata: [
-                        "cluster": "\(other)",
+                        "cluster": "\(claim.id)",
                         "advice":
                             "start its members; or remove its keys from the registry, and start this node again",
                     ])
@@ -352,6 +359,8 @@ extension Limits {
     static let registryWrites = 256
     /// How long a founder has to found before another may.
     static let founderTTL = Duration.seconds(10)
+    /// How long a founder may take to found, of that time.
+    static let claimLife = Duration.seconds(5)
     /// How long the members of a cluster need to find a registry that comes back, at most.
     static let registryReturn = Duration.seconds(6)
     /// How long they need to notice that it was emptied.

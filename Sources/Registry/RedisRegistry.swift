@@ -97,7 +97,7 @@ public final class RedisRegistry: Registry, @unchecked Sendable {
     // MARK: - The cluster's id
 
     public func claimFounder(
-        _ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<ClusterID>
+        _ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<FounderClaim>
     ) {
         let founder = RedisPart.text(prefix + "founder")
         let claim: [RedisPart] = ["SET", founder, .text(candidate.description), "NX", "PX", Self.milliseconds(ttl)]
@@ -106,9 +106,11 @@ public final class RedisRegistry: Registry, @unchecked Sendable {
         client.send([claim, ["GET", founder], ["GET", .text(prefix + "uuid")]]) { result in
             completion(
                 result.flatMap { answers in
-                    if answers[2] != .null { return Self.expectCluster(answers[2]) }
-                    if case .error(let text) = answers[0] { return .failure(.refused(text)) }
-                    return Self.expectCluster(answers[1])
+                    let isConfirmed = answers[2] != .null
+                    if !isConfirmed, case .error(let text) = answers[0] { return .failure(.refused(text)) }
+                    return Self.expectCluster(answers[isConfirmed ? 2 : 1]).map {
+                        FounderClaim(id: $0, isConfirmed: isConfirmed)
+                    }
                 })
         }
     }

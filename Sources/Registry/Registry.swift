@@ -34,7 +34,7 @@ public protocol Registry: AnyObject, Sendable {
 
     /// Proposes an id for a cluster that has none. The id in force, maybe another's: of all who call this within `ttl`
     /// one founds. An id that is confirmed already is in force.
-    func claimFounder(_ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<ClusterID>)
+    func claimFounder(_ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<FounderClaim>)
 
     /// Makes the id permanent, unless another one is. The id in force: a caller that gets another one back is in the
     /// wrong cluster. From now on other clusters' entries are refused. Repeated when the store is fresh.
@@ -152,5 +152,17 @@ public enum RegistryError: Error, Hashable, Sendable, CustomStringConvertible {
             reason
         case .stopped: "the registry was stopped"
         }
+    }
+}
+
+/// The id of the cluster that there is, or that somebody may found.
+public struct FounderClaim: Hashable, Sendable {
+    public let id: ClusterID
+    /// There is such a cluster. Otherwise its founder may have ended before there was one: then the claim ends.
+    public let isConfirmed: Bool
+
+    public init(id: ClusterID, isConfirmed: Bool) {
+        self.id = id
+        self.isConfirmed = isConfirmed
     }
 }

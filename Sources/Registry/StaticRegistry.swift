@@ -26,7 +26,7 @@ public final class StaticRegistry: Registry, @unchecked Sendable {
     public func members(_ completion: @escaping RegistryCompletion<MemberListing>) { refuse(completion) }
 
     public func claimFounder(
-        _ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<ClusterID>
+        _ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<FounderClaim>
     ) {
         refuse(completion)
     }

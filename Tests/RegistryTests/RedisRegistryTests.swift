@@ -102,7 +102,7 @@ struct RedisRegistryTests {
         let server = try RedisServer()
         defer { server.end() }
         try await server.start()
-        let answers = Record<ClusterID>()
+        let answers = Record<FounderClaim>()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<8 {
                 group.addTask { [port = server.port] in
@@ -127,12 +127,12 @@ struct RedisRegistryTests {
             let founder = try await fixture.call { $0.claimFounder(ours, ttl: .seconds(30), $1) }
             let confirmed = try await fixture.call { $0.confirmCluster(ours, $1) }
             let known = try await fixture.call { $0.clusterID($1) }
-            #expect(founder == ours && confirmed == ours && known == ours)
+            #expect(founder == FounderClaim(id: ours, isConfirmed: false) && confirmed == ours && known == ours)
             // The claim ends; who comes then does not found another cluster.
             try server.cli("del", "apus:test:founder")
             let late = try await fixture.call { $0.claimFounder(theirs, ttl: .seconds(30), $1) }
             let stray = try await fixture.call { $0.confirmCluster(theirs, $1) }
-            #expect(late == ours && stray == ours)
+            #expect(late == FounderClaim(id: ours, isConfirmed: true) && stray == ours)
             #expect(try server.cli("get", "apus:test:uuid") == ours.description)
             #expect(try server.cli("ttl", "apus:test:uuid") == "-1")
         }

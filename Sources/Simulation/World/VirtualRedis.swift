@@ -125,11 +125,11 @@ package final class VirtualRedis: @unchecked Sendable {
         return listing
     }
 
-    func claimFounder(_ candidate: ClusterID, _ ttl: Duration) -> ClusterID {
-        if let permanent { return permanent }
-        if let founder, founder.until > timeline.now { return founder.id }
+    func claimFounder(_ candidate: ClusterID, _ ttl: Duration) -> FounderClaim {
+        if let permanent { return FounderClaim(id: permanent, isConfirmed: true) }
+        if let founder, founder.until > timeline.now { return FounderClaim(id: founder.id, isConfirmed: false) }
         founder = (candidate, timeline.now + lifetime(ttl))
-        return candidate
+        return FounderClaim(id: candidate, isConfirmed: false)
     }
 
     func confirm(_ id: ClusterID) -> ClusterID {

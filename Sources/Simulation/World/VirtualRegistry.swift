@@ -280,7 +280,7 @@ final class VirtualRegistry: Registry, @unchecked Sendable {
     }
 
     func claimFounder(
-        _ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<ClusterID>
+        _ candidate: ClusterID, ttl: Duration, _ completion: @escaping RegistryCompletion<FounderClaim>
     ) {
         send({ $0.claimFounder(candidate, ttl) }, completion)
     }

@@ -99,13 +99,13 @@ private final class Shop: @unchecked Sendable {
         shop.run(.seconds(1))
         shop.notes.all = []
         let (one, two) = (ClusterID(high: 1, low: 1), ClusterID(high: 2, low: 2))
-        shop.on(0) { $0.claimFounder(one, ttl: .seconds(10)) { shop.note($0.map { $0 == one }) } }
-        shop.on(1) { $0.claimFounder(two, ttl: .seconds(10)) { shop.note($0.map { $0 == one }) } }
+        shop.on(0) { $0.claimFounder(one, ttl: .seconds(10)) { shop.note($0.map { $0.id == one }) } }
+        shop.on(1) { $0.claimFounder(two, ttl: .seconds(10)) { shop.note($0.map { $0.id == one }) } }
         shop.run(.seconds(11))
-        shop.on(1) { $0.claimFounder(two, ttl: .seconds(10)) { shop.note($0.map { $0 == two }) } }
+        shop.on(1) { $0.claimFounder(two, ttl: .seconds(10)) { shop.note($0.map { $0.id == two }) } }
         shop.on(1) { $0.confirmCluster(two) { shop.note($0.map { $0 == two }) } }
         shop.run(.seconds(11))
-        shop.on(0) { $0.claimFounder(one, ttl: .seconds(10)) { shop.note($0.map { $0 == two }) } }
+        shop.on(0) { $0.claimFounder(one, ttl: .seconds(10)) { shop.note($0.map { $0.id == two }) } }
         shop.on(0) { $0.clusterID { shop.note($0.map { $0 == two }) } }
         // Entries of other clusters are left out once one is confirmed.
         let (ours, foreign) = (shop.member("a", cluster: two), shop.member("b", cluster: one))
