@@ -30,7 +30,11 @@ struct PastChecker {
     private var before: Instant { time - stage.clockError - .milliseconds(20) }
     private var after: Instant { time + stage.clockError + .milliseconds(20) }
 
-    var isQuiet: Bool { world.nodes.allSatisfy { !stage.wasInTrouble($0.index, since: known.sentAt) } }
+    var isQuiet: Bool {
+        world.nodes.allSatisfy {
+            !stage.wasInTrouble($0.index, since: known.sentAt) && !stage.mayStop($0.index, since: known.sentAt)
+        }
+    }
 
     /// Nil: nothing is wrong with the answer.
     func problem(of lookup: EarlierLookup, mayBeRetried: Bool) -> String? {
@@ -107,6 +111,6 @@ struct PastChecker {
     private func text(_ state: TaskSnapshot) -> String {
         "\(state.status.name) in run \(state.run)"
             + (state.finishedAt.map { ", ended at \($0.milliseconds)" } ?? "")
-            + (state.worker.map { ", at \($0)" } ?? "")
+            + (state.failure.map { ", by \($0.type)" } ?? "") + (state.worker.map { ", at \($0)" } ?? "")
     }
 }

@@ -288,9 +288,11 @@ final class Stage: @unchecked Sendable {
         return machine.troubles > 0 || machine.lastTrouble.map { $0 + .seconds(10) > since } ?? false
     }
 
-    func mayStop(_ node: Int) -> Bool {
+    /// Whether its process may end by itself, or may have since then.
+    func mayStop(_ node: Int, since: Instant? = nil) -> Bool {
         let machine = machines[node]
         // A process that was stopped meanwhile hears of it when it goes on.
-        return machine.diskTroubles > 0 || machine.lastDiskTrouble.map { $0 + .seconds(40) > world.now } ?? false
+        return machine.diskTroubles > 0
+            || machine.lastDiskTrouble.map { $0 + .seconds(40) > since ?? world.now } ?? false
     }
 }
