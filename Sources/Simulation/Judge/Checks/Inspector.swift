@@ -21,6 +21,8 @@ final class Inspector: @unchecked Sendable {
     private(set) var ready: [Int: ReadyList] = [:]
     /// When each ledger was first served in its term.
     private(set) var servedSince: [LedgerID: (term: Term, at: Instant)] = [:]
+    /// When each was last seen to be served.
+    private var lastServed: [LedgerID: Instant] = [:]
     private var viewNumbers: [Int: UInt64] = [:]
     private(set) var lemmaChecks = 0
     private var verdicts = Verdicts()
@@ -87,6 +89,7 @@ final class Inspector: @unchecked Sendable {
             after: ready[node]?.at, tasks: served.reduce(0) { $0 + $1.copy.state.tasks.count }, at: world.now)
         for served in served {
             let id = served.copy.id
+            lastServed[id] = world.now
             if servedSince[id].map({ $0.term < served.term }) ?? true { servedSince[id] = (served.term, world.now) }
             if let problem = take(served, at: node) { return Violation(problem.0, problem.1, at: world.now) }
             if let violation = meet(served.copy) { return violation }
@@ -147,8 +150,10 @@ final class Inspector: @unchecked Sendable {
         switch history.isHeld(by: copy) {
         case true?:
             // Not as long as its disk lacks a part of it, since the process may end; nor without what it may have acknowledged
-            // before and its primary does not know to be committed yet.
-            if core.unwrittenBytes == 0, copy.last == history.newest { stage.isWhole(copy.id, at: node) }
+            // before and its primary does not know to be committed yet: what that had at last, if it serves nothing any more,
+            // was not seen.
+            let isSeen = lastServed[copy.id].map { $0 > stage.machines[node].lastLoss ?? .zero } ?? false
+            if core.unwrittenBytes == 0, copy.last == history.newest, isSeen { stage.isWhole(copy.id, at: node) }
             return nil
         case nil: return nil
         case false?:
