@@ -21,6 +21,18 @@ import Testing
         #expect(colony.world.running.count == 2)
     }
 
+    /// Whoever has the claim may end before it has founded anything.
+    @Test func a_claim_of_somebody_who_is_gone_holds_up_the_others_until_it_ends() throws {
+        let colony = Colony(WorldSettings(seed: 4, nodes: 3), starts: false)
+        let redis = try #require(colony.world.redis)
+        _ = redis.claimFounder(ClusterID(high: 9, low: 9), .seconds(10))
+        for node in colony.world.nodes { node.start() }
+        colony.world.run(for: .seconds(9))
+        #expect(colony.world.nodes.allSatisfy { $0.look { $0.view } == .some(nil) })
+        #expect(colony.untilWhole(.seconds(10)))
+        #expect(redis.cluster != ClusterID(high: 9, low: 9))
+    }
+
     @Test func a_new_disk_and_a_clock_set_back_are_no_other_process() {
         for seconds in [0.3, 20] {
             let colony = Colony(WorldSettings(seed: 2, nodes: 3))
