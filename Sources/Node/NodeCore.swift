@@ -61,6 +61,11 @@ package final class NodeCore: Sendable {
     /// Listens to peers and gossip, and begins to join. Returns before the node is a member: `service.unreadiness` tells.
     package func start() async throws {
         await context.colleagues.ledgers.open()
+        // Before any primary can ask.
+        await onLoop { [actors = context.colleagues] in
+            guard let view = actors.views.onLoop({ $0.view }) else { return }
+            actors.replicas.onLoop { $0.recall(view) }
+        }
         _ = try await context.transport.start(delegate: Switchboard(context))
         try await onLoop { [self] in
             let actors = context.colleagues

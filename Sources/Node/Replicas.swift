@@ -109,18 +109,27 @@ actor Replicas {
 
     // MARK: Views
 
+    /// The view of the process before this one, maybe long out of date: what it bound the copies to still binds them, and
+    /// what was not there any more then is not there now. A late primary of before must not commit by a copy here. What the
+    /// copies are good for the present view will tell.
+    func recall(_ view: View) {
+        self.view = view
+        seal(by: view)
+    }
+
+    private func seal(by view: View) {
+        var records: [JournalRecord] = []
+        for id in replicas.keys.sorted() {
+            if let ledger = view.ledger(id) { replicas[id]?.seal(ledger.term, into: &records) }
+        }
+        write(records)
+    }
+
     /// Seals what the view gives a higher term, and forgets what it does not list any more once it was offered.
     func install(_ view: View) {
         self.view = view
-        var records: [JournalRecord] = []
-        for id in replicas.keys.sorted() {
-            if let ledger = view.ledger(id) {
-                replicas[id]?.seal(ledger.term, into: &records)
-            } else if id < view.nextLedger {
-                drop(id)
-            }
-        }
-        write(records)
+        seal(by: view)
+        for id in replicas.keys.sorted() where view.ledger(id) == nil && id < view.nextLedger { drop(id) }
         // A new primary may not have adopted what the old one took.
         offeredUpTo.removeAll()
         for id in offers.sorted() { offer(id) }

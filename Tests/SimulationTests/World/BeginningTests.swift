@@ -1,12 +1,16 @@
 import Primitives
 import Service
+import TaskLedger
 import Testing
+import Views
 
+@testable import Node
 @testable import Simulation
 
 /// Nodes that begin, or begin again, where something is missing: others, a disk, the right time.
 @Suite struct BeginningTests {
     private final class Answers: @unchecked Sendable { var all: [TaskLookup] = [] }
+    private final class Replies: @unchecked Sendable { var all: [ReplicaReply] = [] }
 
     /// A first seed with an empty disk, in a network that is cut, must not take the silence for a beginning.
     @Test func without_a_registry_a_cluster_begins_when_most_of_the_seeds_are_there() {
@@ -31,6 +35,40 @@ import Testing
         #expect(colony.world.nodes.allSatisfy { $0.look { $0.view } == .some(nil) })
         #expect(colony.untilWhole(.seconds(10)))
         #expect(redis.cluster != ClusterID(high: 9, low: 9))
+    }
+
+    /// A backup that was started again knows the view that it had: a primary of before, which was cut off and replaced since,
+    /// must not commit by it, even before it has heard anything of the others.
+    @Test func a_backup_that_begins_again_does_not_follow_a_primary_that_was_replaced() throws {
+        let colony = Colony(WorldSettings(seed: 5, nodes: 3))
+        #expect(colony.untilWhole())
+        let nodes = colony.world.nodes
+        let name = nodes[0].name
+        let ledger = try #require((nodes[1].look { $0.view } ?? nil)?.ledgers.first { $0.founder.name == name })
+        nodes[0].leave()
+        #expect(
+            colony.until(.seconds(30)) {
+                let view = nodes[1].look { $0.view } ?? nil
+                return view?.members.count == 2 && view?.ledger(ledger.id) == nil
+            }, "its ledger is retired")
+        nodes[1].crash(.kill)
+        for other in [0, 2] {
+            colony.world.network.cut(from: 1, to: other)
+            colony.world.network.cut(from: other, to: 1)
+        }
+        nodes[1].start()
+        #expect(colony.until(.seconds(5)) { nodes[1].isUp })
+        colony.world.run(for: .seconds(1))
+        let told = Replies()
+        nodes[1].look { core in
+            core.context.colleagues.replicas.onLoop { replicas in
+                let request = AppendRequest(
+                    ledger: ledger.id, term: ledger.term, previous: .start, entries: [], committed: 0, offerAfter: 0)
+                replicas.handle(request) { told.all.append($0) }
+            }
+        }
+        colony.world.run(for: .seconds(1))
+        #expect(told.all == [.sealed(ledger.term.next)])
     }
 
     @Test func a_new_disk_and_a_clock_set_back_are_no_other_process() {
