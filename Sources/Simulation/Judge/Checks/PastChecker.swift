@@ -96,8 +96,9 @@ struct PastChecker {
         let runs = world.observations.runs(of: id).filter { $0.token.run == state.run }
         let most = runs.count { $0.began < after }
         let least = runs.count { $0.began + Self.lag < before }
-        // The present one may be about to begin, or wait for its commit on a slow disk, or have been cancelled before that.
-        let isBeginning = state.status == .processing || state.status == .cancelled
+        // The last one may be about to begin, or wait for its commit on a slow disk; or have been cancelled, or given back by
+        // whoever had it, before that.
+        let isBeginning = [.processing, .cancelled, .pending].contains(state.status)
         guard (least...max(least, most + (isBeginning ? 1 : 0))).contains(Int(state.attempt)) else {
             return "was \(text(state)) and had begun \(state.attempt) attempts; \(least) to \(most) were seen"
         }
