@@ -7,7 +7,7 @@ import Views
 ///
 /// One client looks after each subscription: it asks for the next change when the last one is answered. So what a
 /// subscription is at some time is known, unless a change of it is under way then, or it was never told what became of the
-/// last one.
+/// last one, or of one shortly before that.
 ///
 /// - A message has one task for each subscription that was there, and fits its topic, from when it was sent until it was
 ///   answered; none for one that was not there in that time, or does not fit; for others it may have one.
@@ -39,6 +39,8 @@ final class SubmittedTopics: @unchecked Sendable {
         var tasks: [String: TaskID]?
     }
 
+    /// A change that was not answered may still be made for so long, and so after the next one.
+    private static let doubt = Duration.seconds(20)
     /// The metadata of a task that tell by which version of a subscription it came.
     static let versionKey = "version"
 
@@ -91,12 +93,14 @@ final class SubmittedTopics: @unchecked Sendable {
     /// What a subscription was, in all of that time.
     private func standing(_ name: String, from begin: Instant, to end: Instant) -> Standing {
         var standing = Standing.known(nil)
+        var doubtedUntil = Instant.zero
         for change in changes[name] ?? [] where change.askedAt <= end {
             guard change.isCertain, let at = change.answeredAt, at < begin else {
                 standing = .unsure
+                doubtedUntil = (change.answeredAt ?? end) + Self.doubt
                 continue
             }
-            standing = .known(change.subscribed)
+            standing = change.askedAt < doubtedUntil ? .unsure : .known(change.subscribed)
         }
         return standing
     }
