@@ -34,6 +34,13 @@ actor ResultStore {
         var at: Instant
     }
 
+    /// As long as all of this is the same, nothing is missing.
+    private struct Mended: Equatable {
+        var members: ResultHolders
+        var copies: Int
+        var changes: Int
+    }
+
     private var kept: [ResultID: Kept] = [:]
     private var incoming: [ResultID: Incoming] = [:]
     /// Bytes that are on the disk, or on their way there.
@@ -47,8 +54,8 @@ actor ResultStore {
     private var isMending = false
     /// Results of this node's tasks that are being given to others, who are no holders yet.
     private(set) var mending: Set<ResultID> = []
-    /// Who was there when all results of this node's tasks had their holders, and how many those were.
-    private var mended: (members: ResultHolders, results: Int)?
+    /// What things were like when all results of this node's tasks had their holders.
+    private var mended: Mended?
     /// The last one that was given to others, or was to be: some cannot be mended any more, and must not keep the rest from it.
     private var lastMended: ResultID?
     private var plan: ScrubPlan
@@ -235,13 +242,16 @@ actor ResultStore {
 
     /// Only when something has changed among those who may keep results, or could not be mended before.
     private func mend() {
-        let (members, count) = node.colleagues.queue.onLoop { ($0.resultHolders, $0.owner.detachedCount) }
-        guard !isMending, count > 0, let members, mended.map({ $0 != (members, count) }) ?? true else { return }
-        let copies = node.colleagues.queue.onLoop { $0.wantedCopies }
+        let (members, copies, changes) = node.colleagues.queue.onLoop { queue in
+            (queue.resultHolders, queue.wantedCopies, queue.owner.detachedChanges)
+        }
+        guard !isMending, let members else { return }
+        let now = Mended(members: members, copies: copies, changes: changes)
+        guard mended != now else { return }
         let broken = node.colleagues.queue.onLoop { $0.owner.detachedResults }.filter { item in
             item.result.holders.count { members.has($0) } < min(copies, members.alive.count)
         }.sorted { $0.id < $1.id }
-        guard !broken.isEmpty else { return mended = (members, count) }
+        guard !broken.isEmpty else { return mended = now }
         let first = broken.firstIndex { item in lastMended.map { $0 < item.id } ?? true } ?? 0
         let batch = Array((broken[first...] + broken[..<first]).prefix(Limits.mendedResults))
         lastMended = batch.last?.id

@@ -94,6 +94,7 @@ extension TaskOwner {
             let position = ledgers.firstIndex { $0.primary.id > role.ledger } ?? ledgers.endIndex
             let rest = role.restsUntil.flatMap { $0 > now ? $0 : nil }
             ledgers.insert(Owned(primary: primary, isHome: role.isHome, restsUntil: rest), at: position)
+            detachedChanges += 1
             install(role, in: position)
             let recovered = inherit(position, formerRests, at: now)
             if role.term > .first {
@@ -173,6 +174,7 @@ extension TaskOwner {
     private mutating func release(_ ledger: LedgerID, into effects: inout [OwnerEffect]) -> LedgerCopy? {
         guard let index = index(of: ledger) else { return nil }
         var owned = ledgers.remove(at: index)
+        detachedChanges += 1
         let entries = owned.primary.takeUnwritten()
         if !entries.isEmpty { released.append(.entries(ledger, .held, entries, committed: owned.primary.committed)) }
         for action in owned.primary.takeUncommitted() {

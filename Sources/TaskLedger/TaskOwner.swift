@@ -247,6 +247,8 @@ public struct TaskOwner: Sendable {
     var uncommittedEnds: Set<TaskID> = []
     /// Tasks with detached results, and how many entries that say who has to keep those are not committed. See `TaskResult`.
     var unsettledResults: [TaskID: Int] = [:]
+    /// How often it changed which results of this node's tasks are detached, or who keeps one.
+    public internal(set) var detachedChanges = 0
     /// Entries of ledgers that this node serves no more, which the journal does not hold yet.
     var released: [JournalRecord] = []
     /// By type: how much work a grant is.
@@ -276,7 +278,9 @@ public struct TaskOwner: Sendable {
         let before = ledgers[index].primary.state[id]?.status
         if case .forgotten = event { leaveWorkflow(id, in: index) }
         let freesHolders = freesHolders(event, in: index)
+        let wasDetached = ledgers[index].primary.state.detached.contains(id)
         ledgers[index].primary.append(event, then: action)
+        if wasDetached || ledgers[index].primary.state.detached.contains(id) { detachedChanges += 1 }
         if freesHolders { unsettle(id, in: index) }
         if case .ended(let id) = action { uncommittedEnds.insert(id) }
         guard let record = ledgers[index].primary.state[id] else { return }

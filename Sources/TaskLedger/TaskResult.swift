@@ -109,8 +109,6 @@ extension TaskRecord {
 /// Whoever keeps a result asks whether it is still needed, and removes it if it is not. So nothing is said to be obsolete by
 /// an entry that is not committed: a takeover may undo that, and the task would have its old holders again, or be there again.
 extension TaskOwner {
-    public var detachedCount: Int { ledgers.reduce(0) { $0 + $1.primary.state.detached.count } }
-
     /// Completed tasks whose results are detached, ascending by ledger and id: who keeps them is looked after.
     public var detachedResults: [(id: ResultID, result: DetachedResult)] {
         ledgers.flatMap { owned in

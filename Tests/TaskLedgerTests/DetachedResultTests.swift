@@ -28,7 +28,6 @@ struct DetachedResultTests {
         #expect(bench.status(id.task) == .completed)
         #expect(bench.owner.detachedResults.map(\.id) == [id])
         #expect(bench.owner.detachedResults.first?.result == Self.detached())
-        #expect(bench.owner.detachedCount == 1)
         #expect(bench.owner.outcomes.cost < 2000, "ten megabytes are somewhere else")
         let outcome = try #require(bench.owner.task(id.task)?.outcome)
         #expect(outcome.result == nil)
@@ -51,6 +50,32 @@ struct DetachedResultTests {
         bench.install(view: 2, term: 2, copy: copy)
         #expect(bench.owner.detachedResults.first?.result.holders == [Self.two, Self.three], "the next primary knows")
         #expect(bench.owner.derivedFault() == nil)
+    }
+
+    /// By that it is seen that all of them have to be looked at again: the same number of them says nothing.
+    @Test func itIsToldWhenAnythingOfThemChanged() throws {
+        var (bench, id) = try Self.completed()
+        var seen = bench.owner.detachedChanges
+        func changed() -> Bool {
+            defer { seen = bench.owner.detachedChanges }
+            return bench.owner.detachedChanges != seen
+        }
+        bench.owner.moved(id, to: [Self.two, Self.three])
+        #expect(changed())
+        bench.owner.moved(id, to: [Self.two, Self.three])
+        try bench.submit(TaskOwnerTests.spec())
+        bench.collect()
+        #expect(!changed(), "nothing of a result was changed")
+
+        let deposed = bench.stepDown()
+        #expect(changed(), "it is somebody else's now")
+        let copy = try #require(deposed)
+        bench.install(view: 2, term: 2, copy: copy)
+        #expect(changed(), "it is back")
+        bench.collect()
+        #expect(!changed())
+        bench.owner.dropExpiredOutcomes(wallClock: Timestamp(milliseconds: Int64.max / 2))
+        #expect(changed(), "it is forgotten")
     }
 
     /// Whoever kept it is not told to remove it before that is committed, and not by who has just taken over either.
