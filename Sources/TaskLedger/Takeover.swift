@@ -203,15 +203,19 @@ extension TaskOwner {
     ///
     /// A task that is unknown since it was forgotten is not adopted. Where that cannot be told any more nothing is adopted
     /// either: what no primary knows was never answered with 202, so it may be dropped, but never run again. Nor is one whose
-    /// key may stand for another task by now.
+    /// key may stand for another task by now. A ledger that the next view may delete adopts nothing: that would go with it.
     ///
     /// - Parameter request: `accepted(request)` follows once what was adopted is committed, `unconfirmed` if it cannot be
-    ///   any more.
+    ///   any more, or is not adopted now.
     public mutating func adopt(
         _ tail: [LedgerEntry], into ledger: LedgerID, request: UInt64? = nil, timestamp: Timestamp,
         effects: inout [OwnerEffect]
     ) {
         guard let index = index(of: ledger) else { return }
+        guard !ledgers[index].mayBeDeleted else {
+            if let request { effects.append(.unconfirmed(request: request)) }
+            return
+        }
         defer { if let request { ledgers[index].primary.whenCommitted(.accepted(request: request)) } }
         for entry in tail {
             let known = entry.event.task.flatMap { ledgers[index].primary.state[$0] }

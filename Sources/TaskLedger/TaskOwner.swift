@@ -145,6 +145,11 @@ public struct TaskOwner: Sendable {
         var slots: Set<KeySlot> = []
         var moves: [SlotMove] = []
         var handover: SlotHandover?
+        /// The view in which the voters were told that it has drained: they may delete it by the next one, so it takes nothing
+        /// more in this one.
+        var drainedIn: UInt64?
+
+        var mayBeDeleted: Bool { drainedIn == primary.viewNumber }
     }
 
     struct Alarm: Sendable, Comparable {

@@ -125,6 +125,7 @@ extension TaskOwner {
                 #endif
                 if ledgers[index].primary.state.tasks.isEmpty, ledgers[index].slots.isEmpty {
                     let primary = ledgers[index].primary
+                    ledgers[index].drainedIn = primary.viewNumber
                     effects.append(.drained(primary.id, primary.term, view: primary.viewNumber))
                 }
             }

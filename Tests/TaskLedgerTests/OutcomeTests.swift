@@ -226,5 +226,14 @@ import Testing
         }
         let isDrained = bench.isDrained()
         #expect(isDrained)
+
+        // The voters may delete it from now on: what it adopted would go with it. In the next view it may take it.
+        let tail = [LedgerEntry(place: Sample.place(1, 90), event: .accepted(Sample.acceptance(90)))]
+        var isAdopted = bench.isAdopted(tail)
+        #expect(!isAdopted && bench.status(Sample.task(90)) == nil)
+        let copy = bench.stepDown()
+        bench.install(view: 3, term: 3, isHome: false, copy: copy)
+        isAdopted = bench.isAdopted(tail)
+        #expect(isAdopted && bench.status(Sample.task(90)) == .pending)
     }
 }

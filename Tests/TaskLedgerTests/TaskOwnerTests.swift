@@ -108,6 +108,14 @@ struct OwnerBench {
         return effects.contains { if case .drained(Sample.ledger, Term(2), view: 2) = $0 { true } else { false } }
     }
 
+    /// Offers entries that only another replica has; true once they are adopted and committed.
+    mutating func isAdopted(_ tail: [LedgerEntry]) -> Bool {
+        effects = []
+        owner.adopt(tail, into: Sample.ledger, request: 4, timestamp: Sample.at, effects: &effects)
+        owner.collectAtOnce(into: &effects)
+        return effects.contains { if case .accepted(request: 4) = $0 { true } else { false } }
+    }
+
     func status(_ id: TaskID) -> TaskStatus? { owner.task(id)?.status }
 }
 
