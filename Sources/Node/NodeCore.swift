@@ -220,6 +220,11 @@ extension NodeCore {
         }
     }
 
+    /// What this node, as its home, says is in the way of a schedule's next firing; nil: nothing, or it is no schedule's home.
+    package func problem(ofSchedule name: String) -> String? {
+        context.colleagues.queue.onLoop { $0.schedules(name).first?.problem }
+    }
+
     /// The copies that this node keeps as a backup, ascending.
     package var copies: [LedgerCopy] { context.colleagues.replicas.onLoop { $0.copies } }
 

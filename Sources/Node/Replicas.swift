@@ -113,6 +113,9 @@ actor Replicas {
     /// what was not there any more then is not there now. A late primary of before must not commit by a copy here. What the
     /// copies are good for the present view will tell.
     func recall(_ view: View) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.viewNotRecalled) { return }
+        #endif
         self.view = view
         seal(by: view)
     }

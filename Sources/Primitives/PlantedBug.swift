@@ -66,6 +66,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case ownWishFirst = "own-wish-first"
     /// A node that starts again does not know the view that it has been in.
     case viewForgotten = "view-forgotten"
+    /// Between its start and the next view a backup does not go by the view that it had.
+    case viewNotRecalled = "view-not-recalled"
     /// One of two voters goes on alone though the other one may live.
     case aloneWithoutProof = "alone-without-proof"
 

@@ -102,11 +102,16 @@ struct PastChecker {
         guard (least...max(least, most + (isBeginning ? 1 : 0))).contains(Int(state.attempt)) else {
             return "was \(text(state)) and had begun \(state.attempt) attempts; \(least) to \(most) were seen"
         }
-        let present = runs.first { $0.began + Self.lag < before && ($0.ended ?? world.now) > after }
+        let present = runs.first { $0.began + Self.lag < before && ($0.ended ?? world.now) > after && !wasTimeUp($0) }
         if let present, state.status != .processing || state.worker != world.nodes[present.node].name {
             return "was \(text(state)); node \(present.node) ran it from \(present.began) on"
         }
         return nil
+    }
+
+    /// Whether the attempt may have failed by then, though its handler goes on.
+    private func wasTimeUp(_ run: Observations.Run) -> Bool {
+        after - run.began > .milliseconds(Int64(known.task.spec.timeout) * 97 / 100)
     }
 
     private func text(_ state: TaskSnapshot) -> String {

@@ -212,6 +212,8 @@ final class RunChecker: @unchecked Sendable {
     private func cause(_ run: Observations.Run, since: Instant) -> Cause? {
         if run.end == .cutOff { return .cutOff }
         if stage.wasInTrouble(run.node, since: since) { return .trouble }
+        // Where a disk takes nothing its result may be kept by nobody: then it has failed.
+        if run.end == .completed, stage.mayStop(run.node, since: since) { return .trouble }
         if let life = lives[AttemptKey(task: run.task, token: run.token)], stage.removed.contains(life) {
             return .suspicion
         }

@@ -3,6 +3,7 @@ import Primitives
 import Schedules
 import TaskLedger
 import Views
+import Wire
 
 /// Judges whether schedules fire, once the cluster is well again: in a stretch of time in which nothing changes, their homes
 /// decide about every time that their own clocks come to. (That no time has two tasks is judged when these are met:
@@ -71,16 +72,26 @@ final class ScheduleChecker: @unchecked Sendable {
                     world.nodes[home].look { core in
                         core.served.contains { $0.copy.id == ledger.id && $0.copy.state.keys[name] != nil }
                     } ?? true
-                guard isBound else {
-                    return Violation(
-                        .notFired,
-                        "\(schedule.name), version \(schedule.version), was to fire at \(next.milliseconds); it is "
-                            + "\(clocks[home].milliseconds) at its home, node \(home), and nothing is decided",
-                        at: world.now)
-                }
+                guard !isBound else { continue }
+                let problem = world.nodes[home].look { $0.problem(ofSchedule: schedule.name) } ?? nil
+                // Those that wait in its queue may be as many as that takes: it fires when there is room.
+                if let problem, problem.hasSuffix("is full"), isBounded(schedule, view) { break }
+                return Violation(
+                    .notFired,
+                    "\(schedule.name), version \(schedule.version), was to fire at \(next.milliseconds); it is "
+                        + "\(clocks[home].milliseconds) at its home, node \(home), and nothing is decided"
+                        + (problem.map { ": \($0)" } ?? ""),
+                    at: world.now)
             }
         }
         return nil
+    }
+
+    /// Whether the queue of its tasks takes only so many of them.
+    private func isBounded(_ schedule: ScheduleSettings, _ view: View) -> Bool {
+        guard let spec = try? TaskSpec(encoded: schedule.task) else { return false }
+        let queue = view.settings.queue(spec.queue)
+        return queue.maxLength != nil || queue.maxBytes != nil
     }
 
     private func timing(of schedule: ScheduleSettings) -> ScheduleTiming? {

@@ -21,6 +21,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
     // Network
     case split
     case isolate
+    case comeback
     case oneWay = "one-way"
     case cutLink = "cut-link"
     case flapping
@@ -59,6 +60,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
         case .diskError: "an operation of a disk fails"
         case .split: "the network falls apart into two"
         case .isolate: "a node reaches nobody"
+        case .comeback: "a node with requests reaches nobody, and then others that have just been started"
         case .oneWay: "what a node sends arrives nowhere, or nothing arrives there"
         case .cutLink: "two nodes do not reach each other"
         case .flapping: "two parts lose each other again and again"
@@ -83,6 +85,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
         case .crash: 24
         case .powerLoss: 14
         case .pause, .isolate: 12
+        case .comeback: 6
         case .split, .cutLink, .oneWay: 8
         case .massacre, .blackout, .rolling, .leave, .join, .diskLoss, .tornTail, .dropping, .reset: 5
         case .sleep, .bitFlip, .rot, .slowDisk, .fullDisk, .diskError, .flapping, .delaying: 4
@@ -102,6 +105,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
         case .join: 1...2
         case .slowDisk, .fullDisk, .diskError: 500...15_000
         case .split, .isolate, .oneWay, .cutLink: 300...25_000
+        case .comeback: 2000...12_000
         case .flapping: 4000...25_000
         case .dropping, .delaying, .duplicating, .reordering: 1000...25_000
         case .rot, .reset, .redisFlush, .clockJump: 1...2
@@ -178,6 +182,7 @@ package struct Fault: Hashable, Sendable {
         switch kind {
         case .massacre, .blackout, .redisDown, .redisEmpty, .redisFlush, .join: break
         case .split, .flapping: text += " nodes \(members) from the others"
+        case .comeback: text += " node \(node), of nodes \(members) others are started"
         case .cutLink, .reset: text += " \(node) - \(other)"
         case .oneWay: text += " node \(node) \(amount.isMultiple(of: 2) ? "sends" : "hears") nothing"
         case .dropping: text += " \(amount) in a thousand"

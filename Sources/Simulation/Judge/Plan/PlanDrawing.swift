@@ -105,6 +105,7 @@ extension SimulationPlan {
         drawSchedules()
         drawTopics(time)
         drawPasts(time)
+        drawOpenRequests()
         operations.sort { ($0.at, $0.salt) < ($1.at, $1.salt) }
         for index in operations.indices { operations[index].number = index }
         // A third of what the cluster could do.
@@ -167,6 +168,20 @@ extension SimulationPlan {
     private mutating func drawPasts(_ time: Int) {
         var random = SeededGenerator(seed: seed, for: "pasts of the run")
         for _ in 0..<options["pasts"] * time / 60_000 { operations.append(drawOperation(.past, time, &random)) }
+    }
+
+    /// What a node has been asked that is then cut off: it goes by its permit for a while, and its requests wait longer.
+    private mutating func drawOpenRequests() {
+        var random = SeededGenerator(seed: seed, for: "requests before comebacks")
+        for fault in faults where fault.kind == .comeback {
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                var operation = drawOperation(.submit, faultTime, &random)
+                operation.at = min(faultTime - 1, fault.at + random.logarithmic(1...2500))
+                operation.node = fault.node
+                operation.count = 1
+                operations.append(operation)
+            }
+        }
     }
 
     /// Some subscriptions are made at the beginning: most messages are for somebody.

@@ -1,4 +1,3 @@
-import Node
 import Primitives
 
 /// Carries out the faults of a plan, and heals what they did.
@@ -13,17 +12,17 @@ final class FaultInjector: @unchecked Sendable {
     let stage: Stage
     let plan: SimulationPlan
     let chronicle: Chronicle
-    private var random: SeededGenerator
+    var random: SeededGenerator
     private(set) var isHealed = false
     /// Faults that have struck, and those that had to be left out or made milder, by kind.
     private(set) var struck: [FaultKind: Int] = [:]
-    private(set) var spared: [FaultKind: Int] = [:]
+    var spared: [FaultKind: Int] = [:]
     private var armed: [Fault] = []
     /// How many faults hold a node down, or stopped.
     private var down: [Int]
     private var stopped: [Int]
     private var weather: NetworkWeather
-    private let diskSettings: DiskSettings
+    let diskSettings: DiskSettings
     private let redisLatency: Duration
     private var redisHolds = 0
     private var isRedisEmptied = false
@@ -136,6 +135,7 @@ final class FaultInjector: @unchecked Sendable {
         case .slowDisk, .fullDisk, .diskError: troubleDisk(victim, for: length, fault)
         case .split, .isolate, .oneWay, .cutLink, .flapping, .dropping, .delaying, .duplicating, .reordering, .reset:
             disturb(fault, victim, for: length)
+        case .comeback: comeBack(fault, victim, after: length)
         case .clockJump: node.clock.jumpWall(by: .seconds(Int64(fault.amount - 10_000)))
         case .clockDrift:
             let before = node.clock.drift
@@ -146,13 +146,13 @@ final class FaultInjector: @unchecked Sendable {
     }
 
     /// Unless all is healed by then.
-    private func after(_ delay: Duration, _ action: @escaping @Sendable () -> Void) {
+    func after(_ delay: Duration, _ action: @escaping @Sendable () -> Void) {
         world.after(delay) { [self] in if !isHealed { action() } }
     }
 
     // MARK: Processes
 
-    private func takeDown(_ node: Int, for length: Duration, _ fault: Fault, _ action: () -> Void) {
+    func takeDown(_ node: Int, for length: Duration, _ fault: Fault, _ action: () -> Void) {
         grow()
         // What it knew to be committed is known to nobody else, perhaps.
         beforeCrash()
@@ -205,18 +205,6 @@ final class FaultInjector: @unchecked Sendable {
         if wall < right { node.clock.jumpWall(by: .microseconds(right - wall)) }
     }
 
-    private func cutPower(_ victim: Int, _ fault: Fault) {
-        let node = world.nodes[victim]
-        let isSynced = plan.options["sync"] == 0
-        guard isSynced || plan.isBeyond || stage.lastCopies(at: victim).isEmpty else {
-            spared[fault.kind, default: 0] += 1
-            return node.crash(.kill)
-        }
-        if fault.kind == .tornTail { node.disk.flipBit(in: .unsynced) }
-        node.crash(.powerLoss)
-        if !isSynced { stage.lostTail(of: victim) }
-    }
-
     private func pause(_ victim: Int, _ kind: PauseKind, for length: Duration) {
         grow()
         stopped[victim] += 1
@@ -258,7 +246,7 @@ final class FaultInjector: @unchecked Sendable {
         start(node.index)
     }
 
-    private func grow() {
+    func grow() {
         stage.adopt()
         while down.count < world.nodes.count {
             down.append(0)
@@ -310,96 +298,6 @@ final class FaultInjector: @unchecked Sendable {
         return nil
     }
 
-    /// As `apus journal repair`: the journal is set aside.
-    private func repair(_ node: SimulatedNode) {
-        chronicle.note(world.now, "the journal of node \(node.index) is set aside")
-        do {
-            for file in node.disk.files where file.name.hasPrefix("journal-") {
-                try node.disk.apply(.remove(file.name))
-            }
-            try node.disk.apply(.syncFolder)
-        } catch {
-            // The disk fails: the next round tries again.
-            return chronicle.note(world.now, "node \(node.index): \(error)")
-        }
-        stage.machines[node.index].isFlipped = false
-        stage.lostStore(of: node.index, votes: false)
-    }
-
-    // MARK: Disks
-
-    private func mayDestroy(_ node: Int) -> Bool {
-        stage.isClusterRegistered && stage.seedsRemember(without: node)
-            && (plan.isBeyond || stage.canVoteWithout(node) && stage.lastCopies(at: node).isEmpty)
-    }
-
-    private func loseDisk(_ victim: Int, for length: Duration, _ fault: Fault) {
-        guard mayDestroy(victim) else {
-            spared[fault.kind, default: 0] += 1
-            return takeDown(victim, for: length, fault) { world.nodes[victim].crash(.kill) }
-        }
-        takeDown(victim, for: length, fault) {
-            let node = world.nodes[victim]
-            node.loseDisk()
-            stage.lostStore(of: victim, votes: true)
-        }
-    }
-
-    private func flipBit(_ victim: Int, for length: Duration, _ fault: Fault) {
-        guard mayDestroy(victim) else {
-            spared[fault.kind, default: 0] += 1
-            return takeDown(victim, for: length, fault) { world.nodes[victim].crash(.kill) }
-        }
-        takeDown(victim, for: length, fault) {
-            let node = world.nodes[victim]
-            node.crash(.powerLoss)
-            let journal = node.disk.files.filter { $0.name.hasPrefix("journal-") && $0.bytes > 0 }.map(\.name)
-            guard !journal.isEmpty else { return }
-            let file = journal[Int.random(in: 0..<journal.count, using: &random)]
-            guard let flip = node.disk.flipBit(in: .durable, of: file) else { return }
-            chronicle.note(world.now, "bit \(flip.bit) of byte \(flip.offset) of \(flip.file) at node \(victim) flips")
-            stage.machines[victim].isFlipped = true
-            stage.lostTail(of: victim)
-        }
-    }
-
-    /// Only of a copy beside which there is another one.
-    private func rot(_ victim: Int) {
-        let disk = world.nodes[victim].disk
-        let others = world.nodes.filter { $0.index != victim }
-        let results = disk.files.map(\.name).filter { name in
-            ResultFile.parse(name) != nil && others.contains { $0.disk.contents(name) == disk.contents(name) }
-        }
-        guard !results.isEmpty else {
-            spared[.rot, default: 0] += 1
-            return
-        }
-        let name = results[Int.random(in: 0..<results.count, using: &random)]
-        guard let flip = disk.flipBit(in: .durable, of: name) else { return }
-        chronicle.note(world.now, "bit \(flip.bit) of byte \(flip.offset) of \(name) at node \(victim) flips")
-    }
-
-    private func troubleDisk(_ victim: Int, for length: Duration, _ fault: Fault) {
-        grow()
-        let disk = world.nodes[victim].disk
-        stage.machines[victim].diskTroubles += 1
-        switch fault.kind {
-        case .slowDisk: disk.settings.jitter = .milliseconds(Int64(fault.amount))
-        case .fullDisk: disk.settings.capacity = disk.usedBytes
-        default: disk.failOperation(after: fault.amount)
-        }
-        after(length) { [self] in
-            stage.machines[victim].diskTroubles -= 1
-            stage.machines[victim].lastDiskTrouble = world.now
-            switch fault.kind {
-            case .slowDisk: disk.settings.jitter = diskSettings.jitter
-            case .fullDisk: disk.settings.capacity = diskSettings.capacity
-            // It may strike after that: what it hits has a reason to end all the same.
-            default: stage.machines[victim].diskTroubles += 1
-            }
-        }
-    }
-
     // MARK: Network and Redis
 
     private func disturb(_ fault: Fault, _ victim: Int, for length: Duration) {
@@ -417,6 +315,18 @@ final class FaultInjector: @unchecked Sendable {
         after(length) { [self] in
             weather.remove(number)
             stage.troubleEnds(touched)
+        }
+    }
+
+    /// Whom it reaches first may know less of what has happened since than he did before.
+    private func comeBack(_ fault: Fault, _ victim: Int, after length: Duration) {
+        disturb(fault, victim, for: length)
+        let last = Duration.milliseconds(Int64(min(fault.length, random.logarithmic(100...2000))))
+        for other in fault.members where other != victim && other < world.nodes.count {
+            let late = Duration.milliseconds(Int64(random.logarithmic(1...300) - 1))
+            after(length - last) { [self] in
+                takeDown(other, for: last + late, fault) { world.nodes[other].crash(.kill) }
+            }
         }
     }
 

@@ -19,7 +19,7 @@ struct NetworkWeather {
                 let side = Set(fault.members)
                 nodes = all
                 cuts = { side.contains($0) != side.contains($1) }
-            case .isolate:
+            case .isolate, .comeback:
                 nodes = one
                 cuts = { $0 == victim || $1 == victim }
             case .oneWay:
