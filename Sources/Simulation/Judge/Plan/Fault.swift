@@ -85,7 +85,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
         case .crash: 24
         case .powerLoss: 14
         case .pause, .isolate: 12
-        case .comeback: 6
+        case .comeback: 10
         case .split, .cutLink, .oneWay: 8
         case .massacre, .blackout, .rolling, .leave, .join, .diskLoss, .tornTail, .dropping, .reset: 5
         case .sleep, .bitFlip, .rot, .slowDisk, .fullDisk, .diskError, .flapping, .delaying: 4
@@ -182,7 +182,7 @@ package struct Fault: Hashable, Sendable {
         switch kind {
         case .massacre, .blackout, .redisDown, .redisEmpty, .redisFlush, .join: break
         case .split, .flapping: text += " nodes \(members) from the others"
-        case .comeback: text += " node \(node), of nodes \(members) others are started"
+        case .comeback: text += " node \(node), \(restarted.map { "nodes \($0)" } ?? "the others") are started"
         case .cutLink, .reset: text += " \(node) - \(other)"
         case .oneWay: text += " node \(node) \(amount.isMultiple(of: 2) ? "sends" : "hears") nothing"
         case .dropping: text += " \(amount) in a thousand"
@@ -199,6 +199,9 @@ package struct Fault: Hashable, Sendable {
         }
         return text
     }
+
+    /// Of a comeback: who is started again; nil: all others.
+    var restarted: [Int]? { amount.isMultiple(of: 2) ? nil : members.filter { $0 != node } }
 
     /// The nodes on its side, ascending.
     var members: [Int] { (0..<16).filter { side >> $0 & 1 == 1 } }

@@ -322,7 +322,7 @@ final class FaultInjector: @unchecked Sendable {
     private func comeBack(_ fault: Fault, _ victim: Int, after length: Duration) {
         disturb(fault, victim, for: length)
         let last = Duration.milliseconds(Int64(min(fault.length, random.logarithmic(100...2000))))
-        for other in fault.members where other != victim && other < world.nodes.count {
+        for other in world.nodes.indices where other != victim && fault.restarted?.contains(other) ?? true {
             let late = Duration.milliseconds(Int64(random.logarithmic(1...300) - 1))
             after(length - last) { [self] in
                 takeDown(other, for: last + late, fault) { world.nodes[other].crash(.kill) }
