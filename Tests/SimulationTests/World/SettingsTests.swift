@@ -61,6 +61,27 @@ import Views
         #expect(Self.settings(colony).allSatisfy { $0?.queue("mail").isPaused == true })
     }
 
+    /// Members may have left, and still act by what was set before, of whom it has never heard.
+    @Test func a_node_that_was_just_started_waits_for_those_whom_it_cannot_know() {
+        let colony = Colony(WorldSettings(seed: 24, nodes: 3))
+        #expect(colony.untilWhole())
+        let node = colony.world.nodes[2]
+        node.crash(.kill)
+        node.start()
+        let start = colony.world.now
+        #expect(colony.until(.seconds(2)) { node.look { $0.isConfirmed } == true })
+        let told = Told()
+        Self.change(colony, at: 2, told, "mail", .isPaused(true))
+        #expect(colony.until(.seconds(10)) { told.outcomes.count == 1 })
+        #expect(colony.world.now - start >= Limits.fenceRest)
+        // Long after its start it knows all who may act.
+        Self.change(colony, at: 2, told, "mail", .isPaused(false))
+        let asked = colony.world.now
+        #expect(colony.until(.seconds(10)) { told.outcomes.count == 2 })
+        #expect(colony.world.now - asked < .seconds(1))
+        #expect(told.outcomes.allSatisfy { if case .done = $0 { true } else { false } })
+    }
+
     @Test func without_a_majority_a_change_is_not_promised() {
         let colony = Colony(WorldSettings(seed: 23, nodes: 3))
         #expect(colony.untilWhole())

@@ -6,6 +6,10 @@ import TaskLedger
 ///
 /// `@unchecked`: only touched by the world's thread.
 final class Submissions: @unchecked Sendable {
+    /// A change of settings that was neither made nor refused when it was answered, if it was, may still be made for so long,
+    /// and so after the next one: the node that was asked goes on for 8 s, and a voter holds what it was told until the next view.
+    static let changeDoubt = Duration.seconds(20)
+
     /// What became of one task of one request.
     enum Fate {
         /// No answer yet, or none ever: it may be there or not, under an id that nobody was told.

@@ -17,9 +17,6 @@ final class SubmittedPauses: @unchecked Sendable {
         var isDone = false
     }
 
-    /// What was neither done nor refused when it was answered, if it was, is not done any more after so long.
-    private static let doubt = Duration.seconds(20)
-
     /// By queue, in the order in which they were asked for.
     private var wishes: [String: [Wish]] = [:]
     /// Called when it is answered that a queue is paused.
@@ -53,7 +50,7 @@ final class SubmittedPauses: @unchecked Sendable {
         var begin = Instant.zero
         for end in all where !end.isPaused {
             guard let answered = end.answeredAt else { return nil }
-            begin = max(begin, end.isSettled ? answered : answered + Self.doubt)
+            begin = max(begin, end.isSettled ? answered : answered + Submissions.changeDoubt)
         }
         return all.filter { $0.isPaused && $0.isDone && $0.askedAt >= begin }
             .min { ($0.answeredAt ?? .zero) < ($1.answeredAt ?? .zero) }

@@ -39,8 +39,6 @@ final class SubmittedTopics: @unchecked Sendable {
         var tasks: [String: TaskID]?
     }
 
-    /// A change that was not answered may still be made for so long, and so after the next one.
-    private static let doubt = Duration.seconds(20)
     /// The metadata of a task that tell by which version of a subscription it came.
     static let versionKey = "version"
 
@@ -97,7 +95,7 @@ final class SubmittedTopics: @unchecked Sendable {
         for change in changes[name] ?? [] where change.askedAt <= end {
             guard change.isCertain, let at = change.answeredAt, at < begin else {
                 standing = .unsure
-                doubtedUntil = (change.answeredAt ?? end) + Self.doubt
+                doubtedUntil = (change.answeredAt ?? end) + Submissions.changeDoubt
                 continue
             }
             standing = change.askedAt < doubtedUntil ? .unsure : .known(change.subscribed)
