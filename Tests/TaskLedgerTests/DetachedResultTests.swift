@@ -63,7 +63,7 @@ struct DetachedResultTests {
         bench.owner.moved(id, to: [Self.two, Self.three])
         #expect(changed())
         bench.owner.moved(id, to: [Self.two, Self.three])
-        try bench.submit(TaskOwnerTests.spec())
+        _ = try bench.submit(TaskOwnerTests.spec())
         bench.collect()
         #expect(!changed(), "nothing of a result was changed")
 
