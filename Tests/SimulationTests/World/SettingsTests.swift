@@ -69,7 +69,7 @@ import Views
         node.crash(.kill)
         node.start()
         let start = colony.world.now
-        #expect(colony.until(.seconds(2)) { node.look { $0.isConfirmed } == true })
+        #expect(colony.until(.seconds(1)) { node.look { $0.isConfirmed } == true })
         let told = Told()
         Self.change(colony, at: 2, told, "mail", .isPaused(true))
         #expect(colony.until(.seconds(10)) { told.outcomes.count == 1 })
