@@ -16,6 +16,9 @@ struct CallbackChecker {
     private let answers: AnswerChecker
     private let isRegistryEmptied: Bool
 
+    /// Milliseconds that an end may wait for its commit and its turn.
+    private static let patience: Int64 = 2000
+
     private struct Message: Decodable {
         struct Content: Decodable {
             struct Ended: Decodable {
@@ -92,9 +95,10 @@ struct CallbackChecker {
                 !inspector.isExcused(id, since: subject.sentAt)
             else { continue }
             let stored = world.redis?.results[id].flatMap { ToldOutcome(document: $0.document) }
-            guard let outcome = records[id].flatMap({ ToldOutcome($0) }) ?? stored, let end = outcome.finishedAt else {
-                continue
-            }
+            // What has only just ended may be told in the next turn.
+            guard let outcome = records[id].flatMap({ ToldOutcome($0) }) ?? stored, let end = outcome.finishedAt,
+                VirtualClock.rightTimestamp(world.now).milliseconds - end > Self.patience
+            else { continue }
             let delivery = TaskID(after: id, run: outcome.run, endedAt: Timestamp(milliseconds: end))
             let isThere = records[delivery] != nil || world.redis?.results[delivery] != nil
             guard
