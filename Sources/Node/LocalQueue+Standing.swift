@@ -13,7 +13,7 @@ extension LocalQueue {
     private var hasPermit: Bool { node.colleagues.fence.onLoop { $0.isValid } }
     private var isConfirmed: Bool { node.colleagues.views.onLoop { $0.isConfirmed } }
 
-    /// Whether what it knows of its tasks is the newest: it has not been replaced.
+    /// Whether it may tell of its tasks: whoever may have replaced it tells nothing newer yet (`Resting`).
     var mayVouch: Bool { isConfirmed && hasPermit }
 
     /// See `ClusterService.currentSettings`.

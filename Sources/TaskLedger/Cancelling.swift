@@ -18,7 +18,7 @@ extension TaskOwner {
     ) -> CancelDecision {
         guard let index = index(of: id), let record = ledgers[index].primary.state[id] else { return .unknown }
         guard !record.status.isFinal else { return .finished }
-        defer { ledgers[index].primary.whenCommitted(.accepted(request: request)) }
+        defer { whenTellable(.accepted(request: request), in: index) }
         return end(record, in: index, timestamp: timestamp, into: &effects)
     }
 

@@ -53,7 +53,7 @@ extension TaskOwner {
     ) -> WishDecision {
         guard let index = index(of: id), let record = ledgers[index].primary.state[id] else { return .unknown }
         if let refusal = refusal(of: wish, for: record, in: index, at: now) { return refusal }
-        defer { ledgers[index].primary.whenCommitted(.accepted(request: request)) }
+        defer { whenTellable(.accepted(request: request), in: index) }
         switch wish {
         case .change(let priority, let delay): change(record, priority, delay, in: index, at: now, timestamp)
         case .retry: retry(record, in: index, at: now, timestamp)

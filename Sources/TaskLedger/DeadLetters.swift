@@ -91,7 +91,7 @@ extension TaskOwner {
                 if isPurge { forgetLetter(letter.id, in: index) } else { retry(record, in: index, at: now, timestamp) }
                 done += 1
             }
-            if done > before { ledgers[index].primary.whenCommitted(.accepted(request: request())) }
+            if done > before { whenTellable(.accepted(request: request()), in: index) }
         }
         return (done, left)
     }

@@ -105,7 +105,7 @@ extension TaskOwner {
             record(.dependencyEnded(child, parent, outcome, at: timestamp), in: index)
             guard let record = ledgers[index].primary.state[child], record.status.isFinal else { continue }
             uncommittedEnds.insert(child)
-            ledgers[index].primary.whenCommitted(.ended(child))
+            whenTellable(.ended(child), in: index)
         }
     }
 

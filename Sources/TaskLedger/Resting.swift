@@ -11,10 +11,22 @@ public import Primitives
 /// So a backlog that rests costs nothing until its time has come, and nobody is lured by it: it is not advertised. The ends of
 /// the rests are alarms (`nextAlarm`), and `wake` puts the tasks into the ready queue. Leases of members do not rest: they
 /// stay where they are. What is decided about resting tasks otherwise (cancelled, expired, completed by an attempt of
-/// before) takes effect at once.
+/// before) takes effect at once, but it is told when the ledger has rested (`Owned.withheld`): as long as the former primary
+/// may start tasks it also tells of them, and whoever has heard that one ended must not hear there that it waits.
 ///
 /// How long something rests is not decided here: the view tells (`LedgerRole.restsUntil`).
 extension TaskOwner {
+    /// What clients or the registry are to be told once all that is recorded now is committed, and the former primary tells
+    /// nothing older any more. (What the ledger inherits may have been told before, and is not withheld.)
+    mutating func whenTellable(_ action: Action, in index: Int) {
+        switch action {
+        case .ended, .accepted:
+            guard ledgers[index].restsUntil == nil else { return ledgers[index].withheld.append(action) }
+        case .start, .grant, .settle, .slotsFrozen, .resultSettled, .inherited: break
+        }
+        ledgers[index].primary.whenCommitted(action)
+    }
+
     /// Whether a pending task has to wait for the end of a rest.
     func rests(_ id: TaskID, in index: Int) -> Bool { ledgers[index].restsUntil != nil || revoked[id] != nil }
 
@@ -82,6 +94,8 @@ extension TaskOwner {
         ledgers[index].restsUntil = nil
         let items = ledgers[index].resting
         ledgers[index].resting = []
+        for action in ledgers[index].withheld { ledgers[index].primary.whenCommitted(action) }
+        ledgers[index].withheld = []
         for item in items where live(item) != nil { enqueue(item) }
     }
 

@@ -177,7 +177,7 @@ extension TaskOwner {
         detachedChanges += 1
         let entries = owned.primary.takeUnwritten()
         if !entries.isEmpty { released.append(.entries(ledger, .held, entries, committed: owned.primary.committed)) }
-        for action in owned.primary.takeUncommitted() {
+        for action in owned.primary.takeUncommitted() + owned.withheld {
             switch action {
             case .accepted(let request): effects.append(.unconfirmed(request: request))
             case .start: reserved -= 1

@@ -127,6 +127,8 @@ public struct TaskOwner: Sendable {
         var restsUntil: Instant?
         /// What is to be ready then; items may have lapsed.
         var resting: [ReadyQueue.Item] = []
+        /// What is to be told then.
+        var withheld: [Action] = []
         /// Ended tasks whose outcome the registry has, oldest first, but for dead letters.
         var archived: Deque<TaskID> = []
         /// Oldest first; items may have lapsed. See `DeadLetters`.
@@ -284,7 +286,8 @@ public struct TaskOwner: Sendable {
         if case .forgotten = event { leaveWorkflow(id, in: index) }
         let freesHolders = freesHolders(event, in: index)
         let wasDetached = ledgers[index].primary.state.detached.contains(id)
-        ledgers[index].primary.append(event, then: action)
+        ledgers[index].primary.append(event)
+        if let action { whenTellable(action, in: index) }
         if wasDetached || ledgers[index].primary.state.detached.contains(id) { detachedChanges += 1 }
         if freesHolders { unsettle(id, in: index) }
         if case .ended(let id) = action { uncommittedEnds.insert(id) }

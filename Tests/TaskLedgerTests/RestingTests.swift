@@ -77,6 +77,43 @@ import Testing
         #expect(bench.owner.derivedFault() == nil)
     }
 
+    /// As long as the former primary may start tasks it also tells that they wait.
+    @Test func whatIsDecidedInTheMeantimeIsToldAfterwards() throws {
+        var bench = Self.takeover()
+        _ = bench.turn()
+        let gone = AttemptID(ledger: Sample.ledger, id: Sample.task(5), token: Sample.token(1))
+        bench.report(gone, .completed([1]), from: Sample.node("gone"))
+        _ = bench.cancel(Sample.task(1))
+        _ = bench.carryOut(.change(priority: .high, delay: nil), for: Sample.task(2))
+        func told(_ effects: [OwnerEffect]) -> [String] {
+            effects.compactMap { effect in
+                switch effect {
+                case .ended(let record): "\(record.id)"
+                case .accepted(let request): "request \(request)"
+                default: nil
+                }
+            }
+        }
+        #expect(told(bench.turn().others).isEmpty)
+        for id in [Sample.task(1), Sample.task(5)] {
+            let record = try #require(bench.owner.task(id))
+            #expect(record.status.isFinal && !bench.owner.isTellable(record))
+        }
+
+        var deposed = bench
+        deposed.stepDown()
+        #expect(deposed.owner.uncommittedEnds.isEmpty)
+        let unconfirmed = deposed.effects.count { if case .unconfirmed = $0 { true } else { false } }
+        #expect(unconfirmed == 2, "it is somebody else's to tell now")
+
+        bench.now += Self.rest
+        bench.wake()
+        let all = ["\(Sample.task(5))", "\(Sample.task(1))", "request 2", "request 3"]
+        #expect(Set(told(bench.turn().others)) == Set(all))
+        #expect(bench.owner.uncommittedEnds.isEmpty)
+        #expect(bench.owner.derivedFault() == nil)
+    }
+
     @Test func whatBecomesReadyInTheMeantimeRestsToo() throws {
         var bench = Self.takeover()
         // A new task in a resting ledger, and one that the thief gives back.
