@@ -11,6 +11,9 @@ struct MutantHunt {
     let seeds: Int
     let from: UInt64
 
+    /// What a bug is looked for with that shows only when many things come together; forced unless `settings` force it.
+    private static let conditions = ["view-not-recalled": ["comeback=1000", "intensity=100"]]
+
     private struct State {
         var next = 0
         var found: SimulationReport?
@@ -48,7 +51,7 @@ struct MutantHunt {
 
     private func hunt(_ bug: String) -> (SimulationReport?, Int) {
         let state = Mutex(State())
-        let settings = settings
+        let settings = (Self.conditions[bug] ?? []) + settings
         let seeds = seeds
         let from = from
         crew.work(
