@@ -77,6 +77,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case unwitnessedStarts = "unwitnessed-starts"
     /// A takeover starts everything at once, though the old primary may still start it.
     case noFenceRest = "no-fence-rest"
+    /// An end is told while the former primary may still tell that the task waits.
+    case toldWhileResting = "told-while-resting"
     /// The permit counts from the newest answer of any voter.
     case fenceFromNewestAnswer = "fence-from-newest-answer"
     /// A voter grants a permit to whoever asks.

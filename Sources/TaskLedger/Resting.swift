@@ -19,6 +19,9 @@ extension TaskOwner {
     /// What clients or the registry are to be told once all that is recorded now is committed, and the former primary tells
     /// nothing older any more. (What the ledger inherits may have been told before, and is not withheld.)
     mutating func whenTellable(_ action: Action, in index: Int) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.toldWhileResting) { return ledgers[index].primary.whenCommitted(action) }
+        #endif
         switch action {
         case .ended, .accepted:
             guard ledgers[index].restsUntil == nil else { return ledgers[index].withheld.append(action) }

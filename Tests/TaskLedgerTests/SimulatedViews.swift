@@ -86,7 +86,7 @@ struct SimulatedAuthority {
             let serves = before != nil && before == next.member(ledger.primary.name) && !isAway(ledger.primary)
             let hands = serves && isAlive(ledger.primary) && isDraining(ledger.primary.name)
             if drained.contains(Word(ledger: ledger.id, term: ledger.term, replica: ledger.primary, view: view.number)),
-                serves, isAway(ledger.founder)
+                serves, ledger.primary != ledger.founder || isAway(ledger.founder)
             {
                 lost.insert(ledger.id)
                 continue

@@ -26,6 +26,7 @@ final class Clients: @unchecked Sendable {
     /// Answers are handed to the checkers as they come.
     let report: (Answer) -> Void
     private var random: SeededGenerator
+    private var doubter: SeededGenerator
     var counters = Counters()
     /// Calls without an answer.
     private var open: [Int: Call] = [:]
@@ -98,6 +99,7 @@ final class Clients: @unchecked Sendable {
         self.chronicle = chronicle
         self.report = report
         random = SeededGenerator(seed: plan.seed, for: "clients")
+        doubter = SeededGenerator(seed: plan.seed, for: "second looks")
     }
 
     func begin() {
@@ -240,7 +242,7 @@ final class Clients: @unchecked Sendable {
         world.after(Self.pause) { [self] in submit(operation, at: next, attempt: attempt + 1) }
     }
 
-    private func look(_ id: TaskID, wait: Duration?, at node: Int) {
+    private func look(_ id: TaskID, wait: Duration?, at node: Int, isSecond: Bool = false) {
         guard isReachable(node) else { return }
         counters.lookups += 1
         let asked = world.now
@@ -250,6 +252,17 @@ final class Clients: @unchecked Sendable {
             guard let answer else { return }
             if case .unavailable = answer { counters.unavailable += 1 }
             report(.task(id, answer, by: node, asked: asked))
+            if !isSecond, answer.isEnd { askAround(id, after: node) }
+        }
+    }
+
+    /// What has ended has ended for all nodes, also for one that was replaced just now and does not know it.
+    private func askAround(_ id: TaskID, after node: Int) {
+        guard doubter.chance(30) else { return }
+        for other in world.nodes.indices where other != node {
+            world.after(.milliseconds(Int64(doubter.logarithmic(1...500) - 1))) { [self] in
+                look(id, wait: nil, at: other, isSecond: true)
+            }
         }
     }
 
@@ -261,7 +274,9 @@ final class Clients: @unchecked Sendable {
         call("a cancellation of \(id)", at: node) {
             await $0.cancel(id)
         } _: { [self] answer in
-            if let answer { report(.cancel(id, answer, by: node, asked: asked)) }
+            guard let answer else { return }
+            report(.cancel(id, answer, by: node, asked: asked))
+            if case .cancelled = answer { askAround(id, after: node) }
         }
     }
 
@@ -270,6 +285,16 @@ final class Clients: @unchecked Sendable {
         call("a status", at: node) {
             await $0.cluster().viewNumber
         } _: { _ in
+        }
+    }
+}
+
+extension TaskLookup {
+    fileprivate var isEnd: Bool {
+        switch self {
+        case .found(let task): task.status.isFinal
+        case .archived, .expired: true
+        case .unknown, .unavailable: false
         }
     }
 }
