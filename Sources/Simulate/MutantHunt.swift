@@ -12,7 +12,10 @@ struct MutantHunt {
     let from: UInt64
 
     /// What a bug is looked for with that shows only when many things come together; forced unless `settings` force it.
-    private static let conditions = ["view-not-recalled": ["comeback=1000", "intensity=100"]]
+    private static let conditions = [
+        "view-not-recalled": ["comeback=1000", "intensity=100"],
+        "told-while-resting": ["isolate=1000", "intensity=160", "looks=200", "load=80"],
+    ]
 
     private struct State {
         var next = 0
