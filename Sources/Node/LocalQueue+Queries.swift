@@ -8,7 +8,7 @@ import Wire
 /// What clients and peers ask the owner.
 extension LocalQueue {
     /// Priority of the best ready task; 0 if there is none.
-    var headPriority: UInt8 { owner.headPriority()?.rawValue ?? 0 }
+    var headPriority: UInt8 { owner.headPriority?.rawValue ?? 0 }
 
     // MARK: Submission
 

@@ -273,7 +273,7 @@ actor LocalQueue {
     func load() -> LoadDigest {
         LoadDigest(
             ready: UInt32(clamping: owner.readyCount), open: UInt32(clamping: owner.openCount),
-            headPriority: owner.headPriority()?.rawValue ?? 0, isDraining: isDraining,
+            headPriority: owner.headPriority?.rawValue ?? 0, isDraining: isDraining,
             freeSlots: UInt16(clamping: node.colleagues.workers.onLoop { $0.freeSlots }),
             oldestAge: UInt32(clamping: owner.headAge(at: node.now).milliseconds / 100))
     }

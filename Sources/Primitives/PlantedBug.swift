@@ -49,6 +49,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case expiryIgnored = "expiry-ignored"
     /// The oldest task starts first, whatever its priority.
     case priorityIgnored = "priority-ignored"
+    /// What nobody can start any more keeps its age and its turn in the ready queue.
+    case lapsedLeads = "lapsed-leads"
     /// Delays and retries of a ledger that was taken over never become due.
     case takeoverForgetsDelays = "takeover-forgets-delays"
     /// Leases of those who are no members any more stay.

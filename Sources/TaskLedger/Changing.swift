@@ -90,13 +90,13 @@ extension TaskOwner {
         _ timestamp: Timestamp
     ) {
         let due = delay.map { $0 == 0 ? nil : now + .milliseconds(Int64($0)) } ?? record.due
-        // What is queued under the old priority lapses: its ticket counts the changes.
         self.record(
             .changed(record.id, priority ?? record.spec.priority, due: due, at: timestamp), in: index)
         guard let changed = ledgers[index].primary.state[record.id], changed.status == record.status else { return }
         switch changed.status {
         case .pending:
             unqueue(record, in: index)
+            if !rests(record.id, in: index) { ready.lapse(item(record, ledgers[index].primary.id)) }
             queue(changed, in: index)
         case .scheduled:
             if let due { alarms.insert(Alarm(at: due, id: record.id, ledger: ledgers[index].primary.id)) }

@@ -135,25 +135,12 @@ extension TaskOwner {
     mutating func enqueue(_ item: ReadyQueue.Item) {
         countReady(1, of: item.queue)
         ready.insert(item)
-        // What was cancelled in a queue that is blocked for long is not met by anybody who would drop it.
-        if ready.count > 2 * queuedCount + Limits.lapsedItems {
-            var compacted = ready
-            ready = ReadyQueue()
-            compacted.compact { live($0) != nil }
-            ready = compacted
-        }
     }
 
     mutating func countReady(_ change: Int, of queue: String) {
         let count = (readyOf[queue] ?? 0) + change
         readyOf[queue] = count == 0 ? nil : count
-        queuedCount += change
         if !permits.isEmpty { noteStarving(queue) }
         if !ready.isBlocked(queue) { readyCount += change }
     }
-}
-
-extension Limits {
-    /// Items of the ready queue whose tasks are not ready any more, besides as many as there are ready tasks.
-    static let lapsedItems = 10_000
 }

@@ -39,9 +39,13 @@ extension ReadyQueue {
             return fresh.popFirst()
         }
 
-        mutating func compact(_ isLive: (Item) -> Bool) {
-            fresh.removeAll { !isLive($0) }
-            returning = Heap(returning.unordered.filter(isLive))
+        mutating func dropLapsed(_ lapsed: inout Lapsed) {
+            while let head, lapsed.remove(head) { _ = removeHead() }
+        }
+
+        mutating func compact(_ isKept: (Item) -> Bool) {
+            fresh.removeAll { !isKept($0) }
+            returning = Heap(returning.unordered.filter(isKept))
         }
     }
 
@@ -71,12 +75,21 @@ extension ReadyQueue {
 
         mutating func putBack(_ item: Item) { rota.unserved(add(item) { $0.prepend(item) }, cost: Rota.unit) }
 
-        mutating func popHead() -> Item? {
+        mutating func popHead(_ lapsed: inout Lapsed) -> Item? {
             guard let slot = rota.next else { return nil }
-            let item = flows.update(slot) { $0.removeHead() } ?? nil
+            let item = flows.update(slot) { flow in
+                defer { flow.dropLapsed(&lapsed) }
+                return flow.removeHead()
+            }
             rota.served(slot, cost: Rota.unit)
             refresh(slot)
-            return item
+            return item ?? nil
+        }
+
+        mutating func dropLapsed(_ key: String, _ lapsed: inout Lapsed) {
+            guard let slot = slots[key] else { return }
+            flows.update(slot) { $0.dropLapsed(&lapsed) }
+            refresh(slot)
         }
 
         private mutating func refresh(_ slot: Int) {
@@ -95,11 +108,11 @@ extension ReadyQueue {
         }
 
         /// How many are left.
-        mutating func compact(_ isLive: (Item) -> Bool) -> Int {
+        mutating func compact(_ isKept: (Item) -> Bool) -> Int {
             var count = 0
             for slot in slots.values.sorted() {
                 flows.update(slot) { flow in
-                    flow.compact(isLive)
+                    flow.compact(isKept)
                     count += flow.count
                 }
                 refresh(slot)
@@ -120,9 +133,9 @@ extension ReadyQueue {
 
         func oldest(of queue: String) -> Instant? { slots[queue].flatMap { lanes[$0]?.rota.oldest?.enqueuedAt } }
 
-        mutating func insert(_ item: Item, _ standing: Standing, _ change: (inout Flow) -> Void) {
+        mutating func insert(_ item: Item, _ standing: Standing) {
             let slot = slot(of: item.queue, standing)
-            lanes.update(slot) { _ = $0.add(item, change) }
+            lanes.update(slot) { lane in _ = lane.add(item) { $0.append(item) } }
             refresh(slot, standing.isBlocked)
         }
 
@@ -140,12 +153,18 @@ extension ReadyQueue {
             return slot
         }
 
-        mutating func popHead() -> Item? {
+        mutating func popHead(_ lapsed: inout Lapsed) -> Item? {
             guard let slot = rota.next, let cost = lanes[slot]?.cost else { return nil }
-            let item = lanes.update(slot) { $0.popHead() } ?? nil
+            let item = lanes.update(slot) { $0.popHead(&lapsed) } ?? nil
             rota.served(slot, cost: cost)
             refresh(slot, false)
             return item
+        }
+
+        mutating func dropLapsed(_ queue: String, _ key: String, _ isBlocked: Bool, _ lapsed: inout Lapsed) {
+            guard let slot = slots[queue] else { return }
+            lanes.update(slot) { $0.dropLapsed(key, &lapsed) }
+            refresh(slot, isBlocked)
         }
 
         mutating func set(_ standing: Standing, _ queue: String) {
@@ -176,10 +195,10 @@ extension ReadyQueue {
         }
 
         /// How many are left.
-        mutating func compact(_ isLive: (Item) -> Bool) -> Int {
+        mutating func compact(_ isKept: (Item) -> Bool) -> Int {
             var count = 0
             for slot in slots.values.sorted() {
-                count += lanes.update(slot) { $0.compact(isLive) } ?? 0
+                count += lanes.update(slot) { $0.compact(isKept) } ?? 0
                 refresh(slot, !rota.contains(slot))
             }
             return count

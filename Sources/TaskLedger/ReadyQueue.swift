@@ -14,9 +14,11 @@ public import Primitives
 ///
 /// A queue that is *blocked* (paused, or at one of its limits) keeps its tasks, and neither its turns nor their age count.
 ///
-/// Every step takes O(log n) of the queues and keys that have ready tasks. Removal is lazy: whoever takes an item checks
-/// that its task is still ready (`ticket` tells two entries of one task apart). Until it is taken, an item that has lapsed
-/// may make its priority seem older than it is.
+/// An item whose task is not ready any more, though nobody took it, has *lapsed*: it is said so (`lapse`). It stays where it
+/// is until it is the first of its key, and is dropped then. So the first of each key is a task that could start, what has
+/// lapsed takes no turn, and its age counts for nothing.
+///
+/// Every step takes O(log n) of the queues and keys that have ready tasks, and for each item that has lapsed once.
 struct ReadyQueue: Sendable {
     /// Tells the times apart that one task was enqueued.
     struct Ticket: Sendable, Hashable {
@@ -42,8 +44,11 @@ struct ReadyQueue: Sendable {
     private let weight: Duration
     private var blocked: Set<String> = []
     private var shares: [String: UInt16] = [:]
-    /// Items that it holds, those of blocked queues and those that have lapsed too.
+    private var lapsed = Lapsed()
+    /// Tasks that are ready, those of blocked queues too.
     private(set) var count = 0
+    /// Items that it keeps though they have lapsed.
+    var lapsedCount: Int { lapsed.count }
 
     /// - Parameter weight: how much waiting outweighs one level of priority.
     init(weight: Duration = Limits.agingWeight) {
@@ -55,7 +60,7 @@ struct ReadyQueue: Sendable {
 
     mutating func insert(_ item: Item) {
         count += 1
-        levels[Int(item.priority.rawValue) - 1].insert(item, standing(of: item.queue)) { $0.append(item) }
+        levels[Int(item.priority.rawValue) - 1].insert(item, standing(of: item.queue))
     }
 
     /// Puts back what was taken and not used: these come before all others of their keys, in the order given, and it is their
@@ -65,6 +70,18 @@ struct ReadyQueue: Sendable {
             count += 1
             levels[Int(item.priority.rawValue) - 1].putBack(item, standing(of: item.queue))
         }
+    }
+
+    /// The task of an item that is in the queue is not ready any more.
+    mutating func lapse(_ item: Item) {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.lapsedLeads) { return }
+        #endif
+        count -= 1
+        lapsed.insert(item)
+        levels[Int(item.priority.rawValue) - 1].dropLapsed(item.queue, item.key, blocked.contains(item.queue), &lapsed)
+        // In a queue that is blocked for long, or behind a task that waits for long, nobody meets them.
+        if lapsed.count > count + Limits.lapsedItems { compact { _ in true } }
     }
 
     private func standing(of queue: String) -> Standing {
@@ -105,17 +122,16 @@ struct ReadyQueue: Sendable {
         return best?.level
     }
 
-    /// The best item; it may have lapsed.
     var head: Item? { bestLevel.flatMap { levels[$0].head } }
 
     mutating func popHead() -> Item? {
-        guard let level = bestLevel, let item = levels[level].popHead() else { return nil }
+        guard let level = bestLevel, let item = levels[level].popHead(&lapsed) else { return nil }
         count -= 1
         return item
     }
 
-    /// Items that start before `item` would if nothing came any more, at most `limit`; some may have lapsed. For an
-    /// explanation now and then: it copies what it looks at.
+    /// Items that start before `item` would if nothing came any more, at most `limit`. For an explanation now and then: it
+    /// copies what it looks at.
     func itemsAhead(of item: Item, limit: Int) -> [Item] {
         var rest = self
         var ahead: [Item] = []
@@ -125,13 +141,43 @@ struct ReadyQueue: Sendable {
         return ahead
     }
 
-    /// When the oldest item of a queue was enqueued; it may have lapsed.
+    /// When the oldest item of a queue was enqueued.
     func oldest(of queue: String) -> Instant? { levels.lazy.compactMap { $0.oldest(of: queue) }.min() }
 
-    /// Drops what has lapsed.
-    mutating func compact(_ isLive: (Item) -> Bool) {
+    /// Drops what has lapsed, and what is not to be kept.
+    mutating func compact(_ isKept: (Item) -> Bool) {
+        let lapsed = lapsed
         count = 0
-        for level in levels.indices { count += levels[level].compact(isLive) }
+        for level in levels.indices { count += levels[level].compact { isKept($0) && !lapsed.contains($0) } }
+        self.lapsed = Lapsed()
+    }
+}
+
+extension ReadyQueue {
+    /// Items that are queued, and whose tasks are not ready any more.
+    struct Lapsed: Sendable {
+        private struct Entry: Hashable {
+            var id: TaskID
+            var ledger: LedgerID
+            var ticket: Ticket
+
+            init(_ item: Item) {
+                id = item.id
+                ledger = item.ledger
+                ticket = item.ticket
+            }
+        }
+
+        private var entries: Set<Entry> = []
+
+        var count: Int { entries.count }
+
+        func contains(_ item: Item) -> Bool { !entries.isEmpty && entries.contains(Entry(item)) }
+
+        mutating func insert(_ item: Item) { entries.insert(Entry(item)) }
+
+        /// - Returns: whether it was there.
+        mutating func remove(_ item: Item) -> Bool { !entries.isEmpty && entries.remove(Entry(item)) != nil }
     }
 }
 
@@ -143,4 +189,6 @@ extension Rota {
 extension Limits {
     /// Waiting this long outweighs one level of priority.
     public static let agingWeight = Duration.seconds(30)
+    /// Items of the ready queue whose tasks are not ready any more, besides as many as there are ready tasks.
+    static let lapsedItems = 10_000
 }

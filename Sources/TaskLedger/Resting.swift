@@ -41,7 +41,7 @@ extension TaskOwner {
         enqueue(item)
     }
 
-    /// The task is not pending any more. Where it was queued, its item lapses.
+    /// The task is not pending any more.
     mutating func unqueue(_ record: TaskRecord, in index: Int) {
         if !rests(record.id, in: index) { countReady(-1, of: record.spec.queue) }
     }
@@ -52,6 +52,8 @@ extension TaskOwner {
             if revoked[record.id] == nil, owned.restsUntil == nil { countReady(-1, of: record.spec.queue) }
         }
         revoked = revoked.filter { owned.primary.state[$0.key] == nil }
+        let ledger = owned.primary.id
+        ready.compact { $0.ledger != ledger }
     }
 
     /// The lease is void, but its holder may begin the task up to `until`.

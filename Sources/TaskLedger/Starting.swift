@@ -20,6 +20,8 @@ extension TaskOwner {
             let now = PlantedBug.isActive(.expiryIgnored) ? Instant.zero : now
             #endif
             if let expires = record.expires, expires <= now {
+                // It was nobody's turn.
+                ready.putBack(CollectionOfOne(item))
                 self.record(.expired(record.id, at: timestamp), in: index, then: .ended(record.id))
                 continue
             }
@@ -73,13 +75,7 @@ extension TaskOwner {
     }
 
     /// Priority of what would start next; nil if nothing is ready.
-    public mutating func headPriority() -> Priority? {
-        while let head = ready.head {
-            if live(head) != nil { return head.priority }
-            _ = ready.popHead()
-        }
-        return nil
-    }
+    public var headPriority: Priority? { ready.head?.priority }
 
     /// How long the task that would start next has been waiting.
     public func headAge(at now: Instant) -> Duration { ready.head.map { now - $0.enqueuedAt } ?? .zero }

@@ -210,7 +210,6 @@ public struct TaskOwner: Sendable {
     public internal(set) var readyCount = 0
     /// Ready tasks of each queue, blocked or not.
     var readyOf: [String: Int] = [:]
-    var queuedCount = 0
     /// Of queues that have any.
     var rules: [String: QueueRules] = [:]
     /// Of queues with a rate or a limit on concurrency.
@@ -286,7 +285,9 @@ public struct TaskOwner: Sendable {
         if case .forgotten = event { leaveWorkflow(id, in: index) }
         let freesHolders = freesHolders(event, in: index)
         let wasDetached = ledgers[index].primary.state.detached.contains(id)
+        let queued = before == .pending ? queuedItem(id, event, in: index) : nil
         ledgers[index].primary.append(event)
+        if let queued, ledgers[index].primary.state[id]?.status != .pending { ready.lapse(queued) }
         if let action { whenTellable(action, in: index) }
         if wasDetached || ledgers[index].primary.state.detached.contains(id) { detachedChanges += 1 }
         if freesHolders { unsettle(id, in: index) }
@@ -297,6 +298,13 @@ public struct TaskOwner: Sendable {
         if let released, let next = ledgers[index].primary.state[released] {
             settle(next, was: .blocked, in: index)
         }
+    }
+
+    /// What stands for a pending task in the ready queue. What is being leased was taken from there.
+    private func queuedItem(_ id: TaskID, _ event: LedgerEvent, in index: Int) -> ReadyQueue.Item? {
+        if case .leased = event { return nil }
+        guard !rests(id, in: index), let record = ledgers[index].primary.state[id] else { return nil }
+        return item(record, ledgers[index].primary.id)
     }
 
     mutating func settle(_ record: TaskRecord, was before: TaskStatus?, in index: Int) {
@@ -342,7 +350,7 @@ public struct TaskOwner: Sendable {
         ReadyQueue.Ticket(run: record.run, attempts: record.attempts, changes: record.changes)
     }
 
-    /// The task of a queue item, if the item has not lapsed: it is still ready, and was not enqueued anew since.
+    /// The task of an item, if that is still ready, and was not enqueued anew since.
     func live(_ item: ReadyQueue.Item) -> (index: Int, record: TaskRecord)? {
         guard let index = index(of: item.ledger), let record = ledgers[index].primary.state[item.id],
             record.status == .pending, ticket(of: record) == item.ticket, !rests(item.id, in: index)

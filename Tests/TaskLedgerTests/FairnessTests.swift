@@ -140,7 +140,25 @@ import Testing
             bench.effects = []
             bench.archived(id)
         }
-        #expect(bench.owner.ready.count <= 2 * Limits.lapsedItems)
+        #expect(bench.owner.ready.lapsedCount <= Limits.lapsedItems)
+        #expect(bench.owner.ready.count == 0)
+    }
+
+    /// Neither the age nor the turn of a task that nobody can start keeps others waiting.
+    @Test func what_has_lapsed_neither_ages_nor_takes_a_turn() {
+        var queue = ReadyQueue()
+        let old = Self.item(1, key: "a", priority: 1, at: -Limits.agingWeight.milliseconds * 20)
+        let behind = (2...5 as ClosedRange<UInt64>).map { Self.item($0, key: "b", priority: 1, at: Int64($0)) }
+        for item in [old] + behind { queue.insert(item) }
+        queue.insert(Self.item(6, key: "a", priority: 1, at: 6))
+        queue.insert(Self.item(7, priority: 2, at: 7))
+        #expect(queue.head == old)
+        queue.lapse(behind[1])
+        queue.lapse(old)
+        #expect(queue.lapsedCount == 1, "the first of its key is dropped at once, the other one when it is the first")
+        #expect(queue.oldest(of: "default") == Sample.instant(2))
+        #expect(Self.drain(&queue, { "\($0.priority.rawValue)\($0.key) " }) == "2 1a 1b 1b 1b ")
+        #expect(queue.lapsedCount == 0)
     }
 
     /// Many thousands of queues and keys, as clients may choose them: each step stays cheap.
@@ -167,6 +185,57 @@ import Testing
         return spec
     }
 
+    /// Cancelled tasks of a key cost it nothing: the next one that comes is served in its turn.
+    @Test func who_cancels_much_still_has_its_turn() throws {
+        var bench = OwnerBench(slots: 1, maxQueued: 10_000)
+        var cancelled: [TaskID] = []
+        for key in ["a", "b"] {
+            for _ in 0..<100 {
+                let id = try bench.submit(Self.spec("q", key: key))[0]
+                if key == "a" { cancelled.append(id) }
+            }
+        }
+        let last = try bench.submit(Self.spec("q", key: "a"))[0]
+        for id in cancelled { _ = bench.cancel(id) }
+        #expect(bench.owner.derivedFault() == nil)
+        bench.owner.slotsFree(2)
+        #expect(bench.turn().starts.contains { $0.id == last })
+        #expect(bench.owner.derivedFault() == nil)
+    }
+
+    /// Of one that gets another priority while it waits only the new one counts.
+    @Test func the_age_in_the_old_priority_does_not_count() throws {
+        var bench = OwnerBench(slots: 1)
+        var spec = Self.spec("q", key: "a")
+        spec.priority = try #require(Priority(8))
+        bench.now = bench.now + Limits.agingWeight * 2
+        let first = try bench.submit(spec)[0]
+        bench.now = bench.now - Limits.agingWeight * 2
+        spec.fairnessKey = "b"
+        let moved = try bench.submit(spec)[0]
+        bench.now = bench.now + Limits.agingWeight / 2
+        spec.priority = try #require(Priority(7))
+        let lower = try bench.submit(spec)[0]
+        #expect(bench.carryOut(.change(priority: .low, delay: nil), for: moved) == .done)
+        #expect(bench.owner.derivedFault() == nil)
+        bench.owner.slotsFree(2)
+        #expect(bench.turn().starts.map(\.id) == [lower, first])
+    }
+
+    /// An expired task is found when its turn comes, and does not use it up.
+    @Test func what_expires_leaves_its_turn_to_the_next() throws {
+        var bench = OwnerBench(slots: 1)
+        var spec = Self.spec("q", key: "a")
+        spec.expiry = 1000
+        let expiring = try bench.submit(spec)[0]
+        let next = try bench.submit(Self.spec("q", key: "a"))[0]
+        _ = try bench.submit(Self.spec("q", key: "b"))
+        bench.now = bench.now + .seconds(2)
+        #expect(bench.turn().starts.map(\.id) == [next])
+        #expect(bench.status(expiring) == .expired)
+        #expect(bench.owner.derivedFault() == nil)
+    }
+
     @Test func nothing_of_a_paused_queue_starts_or_is_granted_and_why_says_so() throws {
         var bench = OwnerBench(slots: 1)
         let ids = try bench.submit(Self.spec("a"), Self.spec("a"), Self.spec("b"))
@@ -174,7 +243,7 @@ import Testing
         #expect(bench.owner.readyCount == 1)
         #expect(bench.turn().starts.map(\.id) == [ids[2]])
         #expect(bench.owner.readyCount == 0)
-        #expect(bench.owner.headPriority() == nil)
+        #expect(bench.owner.headPriority == nil)
         #expect(bench.grant(5).isEmpty)
         #expect(bench.owner.waitCause(of: try #require(bench.owner.task(ids[0])), at: bench.now) == .queuePaused)
         bench.owner.setRules([:])

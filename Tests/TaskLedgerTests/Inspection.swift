@@ -44,10 +44,24 @@ extension TaskOwner {
             if leased.sorted() != state.leased { return "leased of \(owned.primary.id) is \(state.leased)" }
         }
         if pending != readyCount { return "readyCount is \(readyCount), counted \(pending)" }
+        if let fault = readyFault() { return fault }
         for attempt in doubtful.values where lease(of: attempt) == nil {
             return "a doubt about \(attempt.id) has no lease"
         }
         return reserved < 0 ? "\(reserved) slots are reserved" : nil
+    }
+
+    /// The ready queue holds the tasks that are ready, and none of them has lapsed when its turn comes.
+    private func readyFault() -> String? {
+        let queued = readyOf.values.reduce(0, +)
+        if queued != ready.count { return "the ready queue says that it has \(ready.count) tasks, counted \(queued)" }
+        var rest = ready
+        var count = 0
+        while let item = rest.popHead() {
+            guard live(item) != nil else { return "\(item.id) has lapsed, and has a turn" }
+            count += 1
+        }
+        return count == readyCount ? nil : "the ready queue has \(count) tasks, counted \(readyCount)"
     }
 
     /// What should not be left when nothing goes on any more; a sentence about the first thing that is.

@@ -32,7 +32,7 @@ import Testing
         #expect(bench.owner.restsUntil(Sample.ledger) == end)
         #expect(bench.owner.restingCount == 4)
         #expect(bench.owner.readyCount == 0)
-        #expect(bench.owner.headPriority() == nil)
+        #expect(bench.owner.headPriority == nil)
         #expect(bench.turn().starts.isEmpty)
         #expect(bench.grant(4).isEmpty)
         #expect(bench.owner.derivedFault() == nil)
