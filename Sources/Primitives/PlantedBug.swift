@@ -16,6 +16,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case learnerListedEarly = "learner-listed-early"
     /// What is written while the voters are asked to list a learner is committed without it.
     case learnerNotAwaited = "learner-not-awaited"
+    /// A copy that was sent before what is held by now replaces it.
+    case outdatedCopyTaken = "outdated-copy-taken"
     /// Two histories are the same if they are as long, whatever the terms of their entries.
     case tailsComparedByLength = "tails-compared-by-length"
     /// Replicas of a ledger that was taken over still take what the old primary sends.

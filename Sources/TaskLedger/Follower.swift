@@ -32,6 +32,8 @@ struct Follower: Sendable {
     /// Listed by the view; else a learner.
     var isBackup: Bool
     var progress = Progress.locating(isAsked: false)
+    /// Of the copy that is sent to it, if any.
+    var copyNumber: UInt64 = 0
     /// It holds everything up to this sequence number, in the current term.
     var acknowledged: UInt64 = 0
     var requestsUnderWay = 0

@@ -42,6 +42,8 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
     private var written: UInt64
     private var actions: Deque<(sequence: UInt64, action: Action)> = []
     private var uncommittedCost = 0
+    /// Whole copies that it has begun to send.
+    private var copiesBegun: UInt64 = 0
     private var uncommittedSizes: Deque<Int> = []
 
     /// Serves `copy` in `term`, which the view of `viewNumber` gave it.
@@ -241,11 +243,16 @@ public struct LedgerPrimary<Action: Sendable>: Sendable {
         }
         let isLast = next == content.count
         let place = copy.last
+        if first == 0 {
+            copiesBegun += 1
+            followers[index].copyNumber = copiesBegun
+        }
         // `next` is at least 1 from here on, also for an empty ledger: entries may follow.
         followers[index].progress =
             isLast ? .streaming(sent: place) : .copying(content, next: max(next, 1), sent: place)
         return CopyRequest(
-            ledger: id, term: term, isFirst: first == 0, isLast: isLast, place: place, records: records,
+            ledger: id, term: term, number: followers[index].copyNumber, isFirst: first == 0, isLast: isLast,
+            place: place, records: records,
             keys: keys, committed: committed, forgottenUpTo: isLast ? state.forgottenUpTo : nil)
     }
 

@@ -7,7 +7,8 @@ public import Primitives
 /// - `append` that does not fit: answers `mismatch` with the tail that may not be committed; the primary either knows
 ///   `last` and continues from there, or adopts the tail and sends a whole copy.
 /// - `copy`: gathers a new copy beside the old one, which stays what counts until the last chunk has come; then the new
-///   one replaces it at once. So a listed replica never holds less than it has acknowledged.
+///   one replaces it at once. So a listed replica never holds less than it has acknowledged. What an earlier link still
+///   delivers after a later one is no part of it: a chunk of another copy, or one of this term that ends before `last`.
 /// - `seal`: a view was installed that gives the ledger a higher term. Never at a promise: a ballot may fail.
 ///
 /// Durability is the caller's: what has to be written down comes as `JournalRecord`s, and an answer may be sent once they
@@ -15,6 +16,8 @@ public import Primitives
 public struct Replica: Sendable {
     public private(set) var copy: LedgerCopy
     private var incoming: LedgerCopy?
+    /// Of the copy that is `incoming`.
+    private var incomingNumber: UInt64 = 0
     /// A primary is sending a whole copy.
     public var isReceiving: Bool { incoming != nil }
     /// The term of the last primary that it answered. That primary may count on what it was told, listed or not: such a
@@ -87,11 +90,15 @@ public struct Replica: Sendable {
         guard request.term >= copy.seen else { return .sealed(copy.seen) }
         seal(request.term, into: &records)
         followed = request.term
+        guard !isOutdated(request) else { return .mismatch(last: copy.last, tail: [], isWhole: true) }
         if request.isFirst {
+            incomingNumber = request.number
             incoming = LedgerCopy(id: copy.id, last: request.place, seen: request.term)
             records.append(.copyBegins(copy.id, .incoming, place: request.place, seen: request.term))
         }
-        guard var gathering = incoming, gathering.seen == request.term, gathering.last == request.place else {
+        guard var gathering = incoming, gathering.seen == request.term, incomingNumber == request.number,
+            gathering.last == request.place
+        else {
             incoming = nil
             return .mismatch(last: copy.last, tail: [], isWhole: true)
         }
@@ -119,6 +126,14 @@ public struct Replica: Sendable {
         let first = copy.recent.first.map { $0.place.sequence - 1 } ?? start
         let entries = copy.entries(after: max(start, first), bytes: Limits.offerBytes) ?? []
         return (entries, (entries.last?.place ?? copy.last) >= copy.last)
+    }
+
+    /// A primary's log only grows: a copy that ends before what is held from the same term was sent before that.
+    private func isOutdated(_ request: CopyRequest) -> Bool {
+        #if PLANTED_BUGS
+        if PlantedBug.isActive(.outdatedCopyTaken) { return false }
+        #endif
+        return copy.last.term == request.term && request.place < copy.last
     }
 
     private func follows(_ entry: LedgerEntry, _ last: Place, _ term: Term) -> Bool {

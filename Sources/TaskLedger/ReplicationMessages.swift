@@ -29,6 +29,8 @@ public struct AppendRequest: Hashable, Sendable {
 public struct CopyRequest: Hashable, Sendable {
     public var ledger: LedgerID
     public var term: Term
+    /// Counts the copies that the primary has begun to send in this term: chunks of different ones make no whole.
+    public var number: UInt64
     public var isFirst: Bool
     public var isLast: Bool
     /// Where the primary was when it sent this: every earlier entry is in a chunk, or was sent before.
@@ -41,11 +43,12 @@ public struct CopyRequest: Hashable, Sendable {
     public var forgottenUpTo: TaskID?
 
     public init(
-        ledger: LedgerID, term: Term, isFirst: Bool, isLast: Bool, place: Place, records: [TaskRecord],
+        ledger: LedgerID, term: Term, number: UInt64, isFirst: Bool, isLast: Bool, place: Place, records: [TaskRecord],
         keys: [KeyBinding] = [], committed: UInt64, forgottenUpTo: TaskID? = nil
     ) {
         self.ledger = ledger
         self.term = term
+        self.number = number
         self.isFirst = isFirst
         self.isLast = isLast
         self.place = place

@@ -16,6 +16,7 @@ extension ByteWriter {
     public mutating func copyRequest(_ value: CopyRequest) {
         ledgerID(value.ledger)
         varint(value.term.rawValue)
+        varint(value.number)
         bool(value.isFirst)
         bool(value.isLast)
         place(value.place)
@@ -92,7 +93,8 @@ extension ByteReader {
 
     public mutating func copyRequest() throws(WireError) -> CopyRequest {
         CopyRequest(
-            ledger: try ledgerID(), term: try term(), isFirst: try bool(), isLast: try bool(), place: try place(),
+            ledger: try ledgerID(), term: try term(), number: try varint(), isFirst: try bool(), isLast: try bool(),
+            place: try place(),
             records: try array(upTo: Limits.messageEntries, "records") { (reader) throws(WireError) in
                 try reader.taskRecord()
             }, keys: try keyBindings(), committed: try varint(),

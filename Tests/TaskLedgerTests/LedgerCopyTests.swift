@@ -122,13 +122,16 @@ import Testing
         _ = replica.handle(Sample.append(5, after: Sample.place(1, 3)))
         #expect(replica.handle(Sample.append(4, after: Sample.place(1, 3))) == .sealed(Term(5)))
         let copy = CopyRequest(
-            ledger: Sample.ledger, term: Term(4), isFirst: true, isLast: true, place: .start, records: [], committed: 0)
+            ledger: Sample.ledger, term: Term(4), number: 1, isFirst: true, isLast: true, place: .start, records: [],
+            committed: 0)
         #expect(replica.handle(copy) == .sealed(Term(5)))
     }
 
-    static func chunk(_ first: Bool, _ last: Bool, _ place: Place, _ tasks: [UInt64], term: UInt64 = 2) -> CopyRequest {
+    static func chunk(
+        _ first: Bool, _ last: Bool, _ place: Place, _ tasks: [UInt64], term: UInt64 = 2, number: UInt64 = 1
+    ) -> CopyRequest {
         CopyRequest(
-            ledger: Sample.ledger, term: Term(term), isFirst: first, isLast: last, place: place,
+            ledger: Sample.ledger, term: Term(term), number: number, isFirst: first, isLast: last, place: place,
             records: tasks.map { TaskRecord(Sample.acceptance($0)) }, committed: 0)
     }
 
@@ -153,6 +156,44 @@ import Testing
             replica.handle(Self.chunk(false, true, Sample.place(2, 9), [12], term: 3))
                 == Self.mismatch(Sample.place(1, 3), []))
         #expect(replica.copy.last == Sample.place(1, 3))
+    }
+
+    /// A link that broke may deliver what it had after the next link has: that does not undo what was acknowledged since.
+    @Test func copyThatIsOlderThanWhatIsHeldIsRefused() {
+        var replica = Self.replica(Self.history)
+        #expect(
+            replica.handle(Self.chunk(true, true, Sample.place(2, 9), [11], number: 2)) == .held(Sample.place(2, 9)))
+        #expect(
+            replica.handle(Sample.append(2, after: Sample.place(2, 9), [Sample.entry(2, 10)]))
+                == .held(Sample.place(2, 10)))
+        for number in [1, 2, 3] as [UInt64] {
+            #expect(
+                replica.handle(Self.chunk(true, true, Sample.place(2, 8), [12], number: number))
+                    == Self.mismatch(Sample.place(2, 10), []))
+            #expect(
+                replica.handle(Self.chunk(true, false, Sample.place(1, 9), [12], number: number))
+                    == Self.mismatch(Sample.place(2, 10), []))
+        }
+        #expect(!replica.isReceiving)
+        #expect(replica.copy.state.sortedIDs == [10, 11].map(Sample.task))
+        // What another primary sends may be shorter: the rest was never committed.
+        #expect(
+            replica.handle(Self.chunk(true, true, Sample.place(2, 9), [11], term: 3, number: 1))
+                == .held(Sample.place(2, 9)))
+    }
+
+    @Test func chunksOfTwoCopiesMakeNoWhole() {
+        var replica = Self.replica(Self.history)
+        _ = replica.handle(Self.chunk(true, false, Sample.place(2, 9), [11], number: 2))
+        #expect(
+            replica.handle(Self.chunk(false, true, Sample.place(2, 9), [13], number: 1))
+                == Self.mismatch(Sample.place(1, 3), []))
+        #expect(replica.copy.last == Sample.place(1, 3))
+        _ = replica.handle(Self.chunk(true, false, Sample.place(2, 9), [11], number: 3))
+        _ = replica.handle(Self.chunk(false, false, Sample.place(2, 9), [12], number: 3))
+        #expect(
+            replica.handle(Self.chunk(false, true, Sample.place(2, 9), [13], number: 3)) == .held(Sample.place(2, 9)))
+        #expect(replica.copy.state.sortedIDs == [11, 12, 13].map(Sample.task))
     }
 
     /// The link broke during a copy: a primary that asks where the replica is wants to know what counts.

@@ -254,13 +254,13 @@ import Wire
                 + "0101000000" + "00" + "c801" + "00" + "00" + "0105" + "01010131" + "00" + "01" + Self.tokenHex + "00"
                 + "00" + "00" + "00" + "0000" + "00" + "00" + "00")
         let copy = CopyRequest(
-            ledger: LedgerID(300), term: Term(2), isFirst: true, isLast: false,
+            ledger: LedgerID(300), term: Term(2), number: 129, isFirst: true, isLast: false,
             place: Place(term: Term(1), sequence: 4),
             records: [record], committed: 3, forgottenUpTo: Self.id)
         let recordHex = Self.hex { $0.taskRecord(record) }
         #expect(
             Self.hex { $0.copyRequest(copy) }
-                == "ac02" + "02" + "01" + "00" + "0104" + "01" + recordHex + "00" + "03" + "01" + Self.idHex)
+                == "ac02" + "02" + "8101" + "01" + "00" + "0104" + "01" + recordHex + "00" + "03" + "01" + Self.idHex)
     }
 
     @Test func journalRecords() {

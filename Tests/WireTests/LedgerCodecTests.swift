@@ -64,7 +64,8 @@ import Wire
             "copy request",
             {
                 CopyRequest(
-                    ledger: $0.ledger(), term: $0.term(), isFirst: .random(using: &$0), isLast: .random(using: &$0),
+                    ledger: $0.ledger(), term: $0.term(), number: $0.next(), isFirst: .random(using: &$0),
+                    isLast: .random(using: &$0),
                     place: $0.place(), records: $0.some { $0.record() }, committed: $0.next())
             }, { $0.copyRequest($1) }, { (r) throws(WireError) in try r.copyRequest() }),
         Kind("reply", { $0.reply() }, { $0.replicaReply($1) }, { (r) throws(WireError) in try r.replicaReply() }),
