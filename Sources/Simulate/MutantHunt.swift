@@ -13,6 +13,7 @@ struct MutantHunt {
 
     /// What a bug is looked for with that shows only when many things come together; forced unless `settings` force it.
     private static let conditions = [
+        "outdated-copy-taken": ["queues=4", "settings=20", "load=400", "intensity=90"],
         "lapsed-leads": ["queues=4", "settings=20", "load=400", "intensity=90"],
         "unwitnessed-starts": ["copies=1", "poison=1", "intensity=20", "load=400"],
         "lent-uninformed": ["queues=4", "settings=20"],
