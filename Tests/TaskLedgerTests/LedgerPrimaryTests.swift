@@ -146,6 +146,8 @@ import Testing
             test.primary = LedgerPrimary<Int>(test.primary.copy, term: Term(8), viewNumber: 1)
             test.primary.install(viewNumber: 1, backups: [Self.a])
             test.flush()
+            // Each copy that is begun has a number of its own, which all its chunks have.
+            var number: UInt64 = 0
             for step in 0..<40 where !test.effects.isEmpty {
                 let effect = test.effects.removeFirst()
                 if step == cut {
@@ -154,6 +156,8 @@ import Testing
                 } else if case .append(let request, let holder, let epoch) = effect {
                     test.reply(holder, epoch) { $0.handle(request) }
                 } else if case .copy(let request, let holder, let epoch) = effect {
+                    #expect(request.isFirst ? request.number > number : request.number == number)
+                    number = request.number
                     test.reply(holder, epoch) { $0.handle(request) }
                 }
                 if step.isMultiple(of: 2) {
